@@ -1,0 +1,31 @@
+"""Fixtures that several folders of tests share."""
+
+import os
+import pathlib
+
+import pytest
+
+import tff_pipelines  # noqa: F401  (sets TensorFlow's environment first)
+
+DATA_VARIABLE = 'TFF_PIPELINES_DATA_DIR'
+
+
+@pytest.fixture(scope='session')
+def real_data_dir() -> pathlib.Path:
+  """The folder of real data sets; without it the test says so and is skipped.
+
+  .ci/run fails if the folder is missing, so nothing is skipped there.
+  """
+  given = os.environ.get(DATA_VARIABLE)
+  if not given:
+    pytest.skip(f'needs real data: set {DATA_VARIABLE} to its folder')
+  return pathlib.Path(given)
+
+
+@pytest.fixture(scope='module')
+def native_context():
+  """TFF's own runtime, ended with the module's tests."""
+  from tff_pipelines.execution import contexts
+
+  with contexts.using('native') as context:
+    yield context

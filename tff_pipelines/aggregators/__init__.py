@@ -1,0 +1,1 @@
+"""Aggregation factories, one a file, and the registry of their names."""

@@ -1,0 +1,99 @@
+"""How a task binary starts and how it ends.
+
+Ends: 0 done; 2 an expected failure, told in one sentence; 130 Ctrl-C.
+"""
+
+from collections.abc import Callable, Sequence
+import logging as std_logging
+import shutil
+import sys
+import textwrap
+from typing import Any
+
+from absl import app, flags, logging
+
+from tff_pipelines.cli import flag_groups
+from tff_pipelines.core import errors
+
+
+class Application:
+  """A task's flag groups and its main function, put together to a program."""
+
+  def __init__(
+    self, task: str, description: str, groups: Sequence[flag_groups.FlagGroup]
+  ):
+    """Initializes the application.
+
+    Args:
+      task: The task's name, that of its module in `tasks`.
+      description: What `--help` prints first.
+      groups: Its flag groups, in the order of `--help`.
+    """
+    self.task = task
+    self._description = description
+    self._groups = tuple(groups)
+
+  def configuration(self) -> dict[str, Any]:
+    """Returns the values of all flags that identify a run."""
+    values: dict[str, Any] = {}
+    for group in self._groups:
+      values.update(group.configuration())
+    return values
+
+  def run(self, main: Callable[[], None]) -> None:
+    """Parses the command line, runs `main`, and exits."""
+    app.run(lambda argv: self._main(argv, main), flags_parser=self._parse)
+
+  def _parse(self, argv: Sequence[str]) -> Sequence[str]:
+    if any(arg in ('--help', '-h', '-help') for arg in argv[1:]):
+      print(self._help())
+      sys.exit(0)
+    try:
+      return flags.FLAGS(list(argv))
+    except flags.Error as error:
+      _fail(f'{error}\n`python -m tasks.{self.task} --help` lists the flags.')
+
+  def _main(self, argv: Sequence[str], main: Callable[[], None]) -> None:
+    if not flags.FLAGS['verbosity'].present:
+      # Libraries tell every file they write; --verbosity=0 shows it.
+      logging.set_verbosity(logging.WARNING)
+    std_logging.getLogger('tensorflow').setLevel(std_logging.WARNING)
+    try:
+      if len(argv) > 1:
+        raise flag_groups.FlagError(
+          f'Expected flags only, found {argv[1]!r}; write --flag=value.'
+        )
+      for group in self._groups:
+        group.check()
+      main()
+    except errors.PipelineError as error:
+      _fail(str(error))
+    except KeyboardInterrupt:
+      print(
+        'Stopped. The same command with the --output_dir named above resumes '
+        'the run.',
+        file=sys.stderr,
+      )
+      sys.exit(130)
+
+  def _help(self) -> str:
+    width = min(100, shutil.get_terminal_size().columns)
+    lines = [self._description.strip(), '']
+    for group in self._groups:
+      lines.append(f'{group.title}:')
+      for flag, text in group.help_lines():
+        lines.append(f'  {flag}')
+        lines += textwrap.wrap(
+          text, width, initial_indent=' ' * 6, subsequent_indent=' ' * 6
+        )
+      lines.append('')
+    lines.append(
+      '--flagfile=FILE reads flags from a file, one a line; --helpfull lists '
+      'those of all libraries.'
+    )
+    return '\n'.join(lines)
+
+
+def _fail(sentence: str) -> Any:
+  print(f'Error: {sentence}', file=sys.stderr)
+  sys.exit(2)

@@ -1,0 +1,174 @@
+"""One task, several systems: federated beside what a user compares it with."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow_federated as tff
+
+from tff_pipelines.cli import flag_groups
+from tff_pipelines.core import errors
+from tff_pipelines.data import population
+from tff_pipelines.learning import (
+  evaluation,
+  fed_avg,
+  local_training,
+  optimizers,
+)
+from tff_pipelines.programs import (
+  baselines,
+  results,
+  run_directory,
+  training,
+)
+
+SYSTEMS = ('central', 'local', 'federated')
+
+
+class UnknownSystemError(errors.PipelineError):
+  """A name that no system has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """What came of a comparison.
+
+  Attributes:
+    rows: The final table, best informed system last.
+    notes: Sentences below it.
+    weights: The trained weights of the system to use: the federated one, or
+      the central one if there is no other. None without either.
+  """
+
+  rows: list[dict[str, Any]]
+  notes: list[str]
+  weights: Sequence[np.ndarray] | None
+
+
+class ComparisonFlags(flag_groups.FlagGroup):
+  """`--system` and the effort that goes into the baselines."""
+
+  def __init__(self, *, central_epochs: int, local_epochs: int):
+    super().__init__('The systems to compare')
+    self._systems = self.define(
+      'system',
+      list(SYSTEMS),
+      'any of central (one model on everything in one place), local (a model '
+      'a person), federated',
+    )
+    self._central_epochs = self.define(
+      'central_epochs', central_epochs, 'passes over all data of central'
+    )
+    self._local_epochs = self.define(
+      'local_epochs', local_epochs, "passes over a person's data of local"
+    )
+
+  def check(self) -> None:
+    """Refuses systems that there are not."""
+    super().check()
+    for name in self._systems.value or ['']:
+      if name not in SYSTEMS:
+        raise UnknownSystemError(
+          f'Expected systems out of {", ".join(SYSTEMS)}, found '
+          f'--system={",".join(self._systems.value)}.'
+        )
+
+  def run(
+    self,
+    dataset: population.FederatedDataset,
+    model: tff.learning.models.FunctionalModel,
+    process: tff.learning.templates.LearningProcess,
+    *,
+    client_optimizer: optimizers.OptimizerConfig,
+    program: training.TrainingProgram,
+    columns: Sequence[results.Column],
+    directory: run_directory.RunDirectory,
+  ) -> Outcome:
+    """Trains the chosen systems, one after the other.
+
+    Args:
+      dataset: Who has what.
+      model: The model, the same for all.
+      process: The federated process.
+      client_optimizer: What clients train with; central and local as well.
+      program: The federated training program.
+      columns: Of the final table.
+      directory: Where it is recorded: federated in the folder itself, central
+        in one below it.
+    """
+    evaluate = training.federated_evaluation(
+      process, evaluation.build(model), dataset.test
+    )
+    shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
+    rows, notes, weights = [], [], None
+    for system in (s for s in SYSTEMS if s in self._systems.value):
+      if system == 'local':
+        rows.append(
+          self._local(
+            dataset, model, client_optimizer, columns, directory, shared
+          )
+        )
+        notes.append(
+          f'local: median over {dataset.train.num_clients} people (minimum to '
+          'maximum), each tested on the test texts of everyone'
+        )
+        continue
+      if system == 'central':
+        trained_by = fed_avg.build(
+          model,
+          client_optimizer=client_optimizer.build(),
+          server_optimizer=optimizers.OptimizerConfig('sgd', 1.0).build(),
+          aggregator=tff.aggregators.MeanFactory(),
+        )
+        result = baselines.train_centrally(
+          trained_by,
+          dataset.train,
+          evaluate,
+          epochs=self._central_epochs.value,
+          directory=directory.system('central'),
+          **shared,
+        )
+      else:
+        trained_by = process
+        result = training.run(
+          'federated', process, dataset.train, evaluate, program, directory
+        )
+      weights = trained_by.get_model_weights(result.state).trainable
+      metrics = {
+        **result.metrics,
+        'rounds': result.round_num,
+        'seconds': result.elapsed_seconds,
+      }
+      rows.append(results.row(system, metrics, columns))
+      if result.stopped_because:
+        notes.append(f'{system}: stopped early, {result.stopped_because}')
+    return Outcome(rows, notes, weights)
+
+  def _local(
+    self,
+    dataset: population.FederatedDataset,
+    model: tff.learning.models.FunctionalModel,
+    client_optimizer: optimizers.OptimizerConfig,
+    columns: Sequence[results.Column],
+    directory: run_directory.RunDirectory,
+    shared: Mapping[str, int],
+  ) -> dict[str, Any]:
+    metrics = baselines.read_local_models(directory)
+    seconds = None
+    if metrics is None:
+      started = time.monotonic()
+      trainable, non_trainable = model.initial_weights
+      metrics = baselines.train_locally(
+        local_training.build(model, client_optimizer.build()),
+        tff.learning.models.ModelWeights(trainable, non_trainable),
+        dataset.train,
+        dataset.test,
+        epochs=self._local_epochs.value,
+        **shared,
+      )
+      seconds = time.monotonic() - started
+      baselines.write_local_models(directory, dataset.train, metrics)
+    row = results.row_over_people('local', metrics, columns)
+    return {**row, 'seconds': seconds}

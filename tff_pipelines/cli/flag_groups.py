@@ -1,0 +1,117 @@
+"""Flags in named groups, with rules that are checked before anything runs.
+
+A group declares its flags on absl's registry, so flagfiles, `--helpfull` and
+`--noflag` work as everywhere. On top of that a group knows which of its flags
+are useless under which choice, and refuses them by name.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from absl import flags
+
+from tff_pipelines.core import errors
+
+
+class FlagError(errors.PipelineError):
+  """Flags that do not fit together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Declared:
+  holder: flags.FlagHolder
+  only_with: tuple[str, tuple[Any, ...]] | None
+  identifies_run: bool
+
+
+class FlagGroup:
+  """Flags that belong together under one heading of `--help`."""
+
+  def __init__(self, title: str):
+    """Initializes an empty group.
+
+    Args:
+      title: The heading.
+    """
+    self.title = title
+    self._declared: list[_Declared] = []
+
+  def define(
+    self,
+    name: str,
+    default: Any,
+    help_text: str,
+    *,
+    choices: Sequence[str] | None = None,
+    only_with: tuple[str, tuple[Any, ...]] | None = None,
+    identifies_run: bool = True,
+    kind: type | None = None,
+  ) -> flags.FlagHolder:
+    """Declares a flag.
+
+    Args:
+      name: Its name.
+      default: Its default, which also tells the type (lists are comma
+        separated); None makes it a string unless `kind` says otherwise.
+      help_text: One line or two.
+      choices: The values of a string flag.
+      only_with: Another flag's name and its values with which this flag has an
+        effect; given on the command line with any other, it is refused.
+      identifies_run: Whether two runs that differ in it are different runs.
+      kind: The type, where the default does not tell it.
+    """
+    kind = kind or (str if default is None else type(default))
+    if choices is not None:
+      holder = flags.DEFINE_enum(name, default, list(choices), help_text)
+    else:
+      define = {
+        str: flags.DEFINE_string,
+        bool: flags.DEFINE_boolean,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        list: flags.DEFINE_list,
+      }[kind]
+      holder = define(name, default, help_text)
+    self._declared.append(_Declared(holder, only_with, identifies_run))
+    return holder
+
+  def check(self) -> None:
+    """Refuses flags that were given and have no effect.
+
+    Raises:
+      FlagError: Naming the flag, the choice it needs and the one found.
+    """
+    for declared in self._declared:
+      if declared.only_with is None or not declared.holder.present:
+        continue
+      other, values = declared.only_with
+      found = flags.FLAGS[other].value
+      if found not in values:
+        wanted = ' or '.join(f'--{other}={value}' for value in values)
+        raise FlagError(
+          f'Expected {wanted} where --{declared.holder.name} is given, found '
+          f'--{other}={found}, with which it has no effect; remove one of them.'
+        )
+
+  def configuration(self) -> dict[str, Any]:
+    """Returns the values of the flags that identify a run."""
+    return {
+      d.holder.name: d.holder.value for d in self._declared if d.identifies_run
+    }
+
+  def help_lines(self) -> list[tuple[str, str]]:
+    """Returns the flags as written on a command line, and what they do."""
+    lines = []
+    for declared in self._declared:
+      flag = flags.FLAGS[declared.holder.name]
+      value = flag.default_as_str
+      text = flag.help or ''
+      if declared.only_with is not None:
+        other, values = declared.only_with
+        text += f' (with --{other}={"|".join(map(str, values))})'
+      shown = f'--{declared.holder.name}'
+      if value is not None:
+        shown += '=' + value.strip("'")
+      lines.append((shown, ' '.join(text.split())))
+    return lines

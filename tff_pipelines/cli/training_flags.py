@@ -1,0 +1,188 @@
+"""Flags of the training program, its optimizers, and where it runs."""
+
+from tff_pipelines.aggregators import registry
+from tff_pipelines.cli import flag_groups
+from tff_pipelines.core import participation
+from tff_pipelines.data import batching
+from tff_pipelines.execution import contexts
+from tff_pipelines.learning import optimizers
+from tff_pipelines.programs import stop_rules, training
+
+_OPTIMIZERS = ('sgd', 'adagrad', 'adam', 'yogi', 'rmsprop')
+_ADAPTIVE = ('adagrad', 'adam', 'yogi', 'rmsprop')
+
+
+class OptimizerFlags(flag_groups.FlagGroup):
+  """`--client_optimizer`, `--client_learning_rate` ... or `--server_...`."""
+
+  def __init__(self, side: str, default: optimizers.OptimizerConfig):
+    super().__init__(f'The optimizer of the {side}')
+    choice = f'{side}_optimizer'
+    self._name = self.define(
+      choice, default.name, 'the optimizer', choices=_OPTIMIZERS
+    )
+    self._learning_rate = self.define(
+      f'{side}_learning_rate', default.learning_rate, 'its step size'
+    )
+    self._momentum = self.define(
+      f'{side}_momentum',
+      default.momentum,
+      'momentum, 0 is none',
+      only_with=(choice, ('sgd',)),
+    )
+    self._epsilon = self.define(
+      f'{side}_epsilon',
+      default.epsilon,
+      'added to the denominator of the adaptive optimizers',
+      only_with=(choice, _ADAPTIVE),
+    )
+
+  def get(self) -> optimizers.OptimizerConfig:
+    """Returns the optimizer that the flags describe."""
+    is_sgd = self._name.value == 'sgd'
+    return optimizers.OptimizerConfig(
+      name=self._name.value,
+      learning_rate=self._learning_rate.value,
+      momentum=self._momentum.value if is_sgd else 0.0,
+      epsilon=self._epsilon.value,
+    )
+
+
+class AggregatorFlags(flag_groups.FlagGroup):
+  """`--aggregator`."""
+
+  def __init__(self, default: str = 'mean'):
+    super().__init__('What the server makes of the updates')
+    described = '; '.join(
+      f'{name}: {row.description}' for name, row in registry.AGGREGATORS.items()
+    )
+    self._name = self.define(
+      'aggregator', default, described, choices=tuple(registry.AGGREGATORS)
+    )
+
+  def get(self) -> registry.Factory:
+    """Returns the aggregation factory that the flags describe."""
+    return registry.build(self._name.value)
+
+
+class ProgramFlags(flag_groups.FlagGroup):
+  """Rounds, participation, batches, evaluation, checkpoints and stop rules."""
+
+  def __init__(
+    self,
+    *,
+    rounds: int,
+    clients_per_round: int,
+    batch_size: int,
+    evaluate_every: int,
+    client_epochs: int = 1,
+  ):
+    super().__init__('The training program')
+    define = self.define
+    self._rounds = define('rounds', rounds, 'rounds of training')
+    self._participation = define(
+      'participation',
+      'uniform',
+      'how a cohort is drawn: a fixed number at random; each client by a coin; '
+      'everyone in turn; everyone always',
+      choices=('uniform', 'poisson', 'cyclic', 'everyone'),
+    )
+    self._clients_per_round = define(
+      'clients_per_round',
+      clients_per_round,
+      'cohort size (its expectation for poisson); a smaller population takes '
+      'part whole',
+      only_with=('participation', ('uniform', 'poisson', 'cyclic')),
+    )
+    self._batch_size = define('batch_size', batch_size, 'examples in a batch')
+    self._client_epochs = define(
+      'client_epochs', client_epochs, "passes over a client's data in a round"
+    )
+    self._max_examples = define(
+      'max_examples_per_client',
+      0,
+      'examples a client uses in a round at the most; 0 is all',
+    )
+    self._evaluate_every = define(
+      'evaluate_every', evaluate_every, 'rounds between evaluations'
+    )
+    self._checkpoint_every = define(
+      'checkpoint_every', 10, 'rounds between checkpoints'
+    )
+    self._metric = define(
+      'stop_metric',
+      'test/accuracy',
+      'column of metrics.csv that the stop rules below look at',
+    )
+    self._target = define(
+      'stop_at_target', 0.0, 'stop when that metric reaches this; 0 is never'
+    )
+    self._plateau = define(
+      'stop_after_plateau',
+      0,
+      'stop when so many evaluations in a row bring no better; 0 is never',
+    )
+    self._wall_time = define(
+      'stop_after_seconds', 0.0, 'stop after this time of training; 0 is never'
+    )
+    self._seed = define(
+      'seed', 0, 'all random choices of the simulation follow from it'
+    )
+
+  @property
+  def seed(self) -> int:
+    """The run's seed."""
+    return self._seed.value
+
+  @property
+  def batch_size(self) -> int:
+    """Examples in a batch."""
+    return self._batch_size.value
+
+  def get(self, population_size: int) -> training.TrainingProgram:
+    """Returns the program that the flags describe."""
+    scheme = self._participation.value
+    clients = min(self._clients_per_round.value, population_size)
+    if scheme == 'everyone':
+      clients = population_size
+    rules: list[stop_rules.StopRule] = []
+    if self._target.value:
+      rules.append(
+        stop_rules.MetricTarget(self._metric.value, self._target.value)
+      )
+    if self._plateau.value:
+      rules.append(stop_rules.Plateau(self._metric.value, self._plateau.value))
+    if self._wall_time.value:
+      rules.append(stop_rules.WallTime(self._wall_time.value))
+    return training.TrainingProgram(
+      rounds=self._rounds.value,
+      participation=participation.Participation(
+        population_size, clients, scheme
+      ),
+      batching=batching.Batching(
+        self._batch_size.value,
+        self._client_epochs.value,
+        self._max_examples.value or None,
+      ),
+      seed=self._seed.value,
+      evaluate_every=self._evaluate_every.value,
+      checkpoint_every=self._checkpoint_every.value,
+      stop_rules=tuple(rules),
+    )
+
+
+class ExecutionFlags(flag_groups.FlagGroup):
+  """`--execution`."""
+
+  def __init__(self) -> None:
+    super().__init__('Where the computations run')
+    self._name = self.define(
+      'execution',
+      'native',
+      "native: TFF's own runtime, a process of its own",
+      choices=tuple(contexts.CONTEXTS),
+    )
+
+  def install(self) -> None:
+    """Makes the chosen context the default one."""
+    contexts.install(self._name.value)

@@ -1,0 +1,1 @@
+"""Client populations and the data sets they are made from."""

@@ -1,0 +1,180 @@
+"""Client populations: who has how many examples, and their batches."""
+
+import abc
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tff_pipelines.core import client_batches, errors
+from tff_pipelines.data import batching as batching_lib
+
+
+class PopulationError(errors.PipelineError):
+  """Clients and examples that do not fit together."""
+
+
+class ClientPopulation(abc.ABC):
+  """Clients with examples, from which cohorts' batches are made.
+
+  Attributes:
+    client_ids: Distinct names, in a fixed order.
+    sizes: int64[num_clients], examples of each client.
+    element_spec: A structure of `tf.TensorSpec`, one example without a batch
+      dimension; by convention a pair (x, y).
+  """
+
+  client_ids: tuple[str, ...]
+  sizes: np.ndarray
+  element_spec: Any
+
+  @property
+  def num_clients(self) -> int:
+    return len(self.client_ids)
+
+  @property
+  def num_examples(self) -> int:
+    return int(self.sizes.sum())
+
+  @property
+  def batch_spec(self) -> Any:
+    """The `element_spec` with a leading dimension of unknown size."""
+    return tf.nest.map_structure(
+      lambda s: tf.TensorSpec([None, *s.shape], s.dtype), self.element_spec
+    )
+
+  @abc.abstractmethod
+  def examples(self, client: int, rows: np.ndarray | None = None) -> Any:
+    """Returns arrays [len(rows), ...] of one client's examples (all if None).
+
+    The structure is that of `element_spec`.
+    """
+
+  def gather(self, clients: Sequence[int], rows: Sequence[np.ndarray]) -> Any:
+    """Returns the chosen rows of several clients, one after the other."""
+    parts = [self.examples(c, r) for c, r in zip(clients, rows, strict=True)]
+    return tf.nest.map_structure(lambda *p: np.concatenate(p), *parts)
+
+  def batches(
+    self,
+    clients: Sequence[int] | np.ndarray,
+    batching: batching_lib.Batching,
+    *,
+    seed: int,
+    round_num: int,
+  ) -> client_batches.ClientBatches:
+    """Returns the batches of chosen clients in one round.
+
+    A pure function of its arguments. The batches of a client do not depend on
+    who else was chosen.
+    """
+    clients = [int(c) for c in clients]
+    ids = tuple(self.client_ids[c] for c in clients)
+    orders = [
+      batching.order(
+        int(self.sizes[c]), seed=seed, round_num=round_num, client_id=name
+      )
+      for c, name in zip(clients, ids, strict=True)
+    ]
+    lengths = np.array([len(o) for o in orders], np.int64)
+    counts = -(-lengths // batching.batch_size)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    num_batches = int(offsets[-1])
+    batch_sizes = np.full(num_batches, batching.batch_size, np.int32)
+    nonempty = counts > 0
+    batch_sizes[offsets[1:][nonempty] - 1] = (
+      lengths - (counts - 1) * batching.batch_size
+    )[nonempty]
+    # Where each gathered example goes among the padded rows.
+    slots = np.arange(num_batches * batching.batch_size).reshape(
+      num_batches, batching.batch_size
+    )[np.arange(batching.batch_size) < batch_sizes[:, np.newaxis]]
+    gathered = self.gather(clients, orders) if num_batches else None
+
+    def spread(spec: tf.TensorSpec, rows: np.ndarray | None) -> np.ndarray:
+      shape = (num_batches, batching.batch_size, *spec.shape)
+      dense = np.zeros(shape, spec.dtype.as_numpy_dtype)
+      if rows is not None:
+        dense.reshape(-1, *spec.shape)[slots] = rows
+      return dense
+
+    if gathered is None:
+      elements = tf.nest.map_structure(
+        lambda s: spread(s, None), self.element_spec
+      )
+    else:
+      elements = tf.nest.map_structure(spread, self.element_spec, gathered)
+    return client_batches.ClientBatches(
+      elements, batch_sizes, offsets.astype(np.int32), ids
+    )
+
+
+class ArrayPopulation(ClientPopulation):
+  """A population in memory: arrays of all examples, and who owns which row."""
+
+  def __init__(self, examples: Any, rows_by_client: Mapping[str, np.ndarray]):
+    """Initializes the population.
+
+    Args:
+      examples: A structure of arrays [num_examples, ...].
+      rows_by_client: For each client the rows of its examples. A row can be in
+        several clients or in none.
+
+    Raises:
+      PopulationError: If components differ in length or there is no client.
+    """
+    components = tf.nest.flatten(examples)
+    lengths = sorted({len(c) for c in components})
+    if len(lengths) != 1:
+      raise PopulationError(
+        'Expected every component to have the same number of examples, '
+        f'found {", ".join(map(str, lengths))}.'
+      )
+    if not rows_by_client:
+      raise PopulationError('Expected at least one client, found none.')
+    self.client_ids = tuple(rows_by_client)
+    self._rows = [np.asarray(r, np.int64) for r in rows_by_client.values()]
+    self._examples = examples
+    self.sizes = np.array([len(r) for r in self._rows], np.int64)
+    self.element_spec = tf.nest.map_structure(
+      lambda a: tf.TensorSpec(a.shape[1:], a.dtype), examples
+    )
+
+  def examples(self, client: int, rows: np.ndarray | None = None) -> Any:
+    owned = self._rows[client]
+    return self._take(owned if rows is None else owned[rows])
+
+  def gather(self, clients: Sequence[int], rows: Sequence[np.ndarray]) -> Any:
+    chosen = [self._rows[c][r] for c, r in zip(clients, rows, strict=True)]
+    return self._take(np.concatenate(chosen))
+
+  def pooled(self) -> 'ArrayPopulation':
+    """Returns one client, `everyone`, who holds what all clients hold."""
+    return ArrayPopulation(
+      self._examples, {'everyone': np.concatenate(self._rows)}
+    )
+
+  def _take(self, rows: np.ndarray) -> Any:
+    return tf.nest.map_structure(lambda a: a[rows], self._examples)
+
+
+@dataclasses.dataclass(frozen=True)
+class FederatedDataset:
+  """A training and a test population with what a report says of them.
+
+  Attributes:
+    name: The data set's name, as the flag gives it.
+    train: Clients with the examples they train on.
+    test: Clients with held-out examples.
+    label_names: Names of the labels 0, 1, ...
+    provenance: Plain values for manifest.json: source, checksums, licence,
+      split, partition, features.
+  """
+
+  name: str
+  train: ArrayPopulation
+  test: ArrayPopulation
+  label_names: tuple[str, ...]
+  provenance: Mapping[str, Any]

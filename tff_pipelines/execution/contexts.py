@@ -1,0 +1,55 @@
+"""Installing an execution context by name, for good or for a while."""
+
+from collections.abc import Callable, Iterator
+import contextlib
+from typing import Any
+
+import tensorflow_federated as tff
+
+from tff_pipelines.core import errors
+from tff_pipelines.execution import native
+
+CONTEXTS: dict[str, Callable[[], Any]] = {
+  'native': native.NativeContext,
+}
+
+
+class UnknownContextError(errors.PipelineError):
+  """A name that no execution context has."""
+
+
+def install(name: str) -> Any:
+  """Makes the named context TFF's default one and returns it.
+
+  Args:
+    name: `native`, TFF's own runtime.
+
+  Raises:
+    UnknownContextError: If there is no context of that name.
+  """
+  context = _build(name)
+  tff.framework.set_default_context(context)
+  return context
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[Any]:
+  """Installs the named context for the time of a `with` block, then ends it.
+
+  Afterwards the context that was current before is current again.
+  """
+  context = _build(name)
+  with tff.framework.get_context_stack().install(context):
+    try:
+      yield context
+    finally:
+      context.close()
+
+
+def _build(name: str) -> Any:
+  if name not in CONTEXTS:
+    raise UnknownContextError(
+      f'Expected an execution context out of {", ".join(CONTEXTS)}, '
+      f'found {name!r}.'
+    )
+  return CONTEXTS[name]()

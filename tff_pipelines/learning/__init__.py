@@ -1,0 +1,1 @@
+"""Learning processes and computations on top of `tff.learning`."""

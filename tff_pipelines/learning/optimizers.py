@@ -1,0 +1,66 @@
+"""TFF's optimizers by name, as flags and configurations give them."""
+
+import dataclasses
+from typing import Literal, get_args
+
+import tensorflow_federated as tff
+
+from tff_pipelines.core import errors
+
+Name = Literal['sgd', 'adagrad', 'adam', 'yogi', 'rmsprop']
+
+
+class OptimizerError(errors.PipelineError):
+  """An optimizer that cannot be built."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+  """An optimizer's name and its parameters.
+
+  Attributes:
+    name: The optimizer.
+    learning_rate: Step size, above 0.
+    momentum: For sgd only; 0 is none.
+    epsilon: Added to the denominator of the adaptive ones (adaptivity; Reddi
+      et al. 2021 call it tau and find 1e-3 a good default).
+  """
+
+  name: Name = 'sgd'
+  learning_rate: float = 1.0
+  momentum: float = 0.0
+  epsilon: float = 1e-3
+
+  def __post_init__(self) -> None:
+    if self.name not in get_args(Name):
+      raise OptimizerError(
+        f'Expected an optimizer out of {", ".join(get_args(Name))}, found '
+        f'{self.name!r}.'
+      )
+    if not self.learning_rate > 0:
+      raise OptimizerError(
+        f'Expected a learning rate above 0, found {self.learning_rate}.'
+      )
+    if not 0 <= self.momentum < 1:
+      raise OptimizerError(
+        f'Expected a momentum from 0 to below 1, found {self.momentum}.'
+      )
+    if self.momentum and self.name != 'sgd':
+      raise OptimizerError(
+        f'Expected no momentum with {self.name}, found {self.momentum}; '
+        'momentum belongs to sgd.'
+      )
+
+  def build(self) -> tff.learning.optimizers.Optimizer:
+    """Returns TFF's optimizer."""
+    optimizers = tff.learning.optimizers
+    rate, epsilon = self.learning_rate, self.epsilon
+    if self.name == 'sgd':
+      return optimizers.build_sgdm(rate, self.momentum or None)
+    if self.name == 'adagrad':
+      return optimizers.build_adagrad(rate, epsilon=epsilon)
+    if self.name == 'adam':
+      return optimizers.build_adam(rate, epsilon=epsilon)
+    if self.name == 'yogi':
+      return optimizers.build_yogi(rate, epsilon=epsilon)
+    return optimizers.build_rmsprop(rate, epsilon=epsilon)

@@ -1,0 +1,1 @@
+"""Functional models: weights in, predictions out."""

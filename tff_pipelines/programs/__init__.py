@@ -1,0 +1,1 @@
+"""The training program: rounds, release, checkpoints, resume, stop."""

@@ -1,0 +1,92 @@
+"""Files that are whole or not there, and failures to write as a sentence."""
+
+from collections.abc import Iterator
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import tensorflow as tf
+
+from tff_pipelines.core import errors
+
+_PARTIAL = '.partial'
+
+
+class SavingFailedError(errors.PipelineError):
+  """Something that has to last could not be written."""
+
+
+@contextlib.contextmanager
+def saving(what: str, path: pathlib.Path) -> Iterator[None]:
+  """Turns failures to write in the block into `SavingFailedError`."""
+  try:
+    yield
+  except (OSError, tf.errors.OpError) as error:
+    reason = str(error).strip().splitlines()[0][:300]
+    raise SavingFailedError(
+      f'Expected to write {what} at {path}, found: {reason}. The run stopped '
+      'and what was saved before is whole; make room (or the folder '
+      'writable) and run the same command to resume.'
+    ) from error
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Writes a file in one step: readers see the old content or the new."""
+  with saving(path.name, path.parent):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(
+      prefix=path.name, suffix=_PARTIAL, dir=path.parent
+    )
+    try:
+      with os.fdopen(handle, 'w', encoding='utf-8', newline='') as file:
+        file.write(text)
+      os.chmod(partial, 0o644)
+      os.replace(partial, path)
+    except BaseException:
+      with contextlib.suppress(OSError):
+        os.unlink(partial)
+      raise
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes plain values as JSON in one step."""
+  write_text(path, json.dumps(value, indent=2, allow_nan=True) + '\n')
+
+
+@contextlib.contextmanager
+def writing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Gives a folder to fill that appears at `path` when the block ends well.
+
+  What was at `path` before is replaced.
+  """
+  with saving(path.name, path.parent):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = pathlib.Path(
+      tempfile.mkdtemp(prefix=path.name, suffix=_PARTIAL, dir=path.parent)
+    )
+    try:
+      yield partial
+      os.chmod(partial, 0o755)
+      if path.exists():
+        shutil.rmtree(path)
+      os.replace(partial, path)
+    except BaseException:
+      shutil.rmtree(partial, ignore_errors=True)
+      raise
+
+
+def remove_leftovers(folder: pathlib.Path) -> None:
+  """Removes what a killed process left half written directly in `folder`.
+
+  Ours end in `.partial`; TFF's release and state managers write to `NAME_temp`
+  and four digits.
+  """
+  for path in [*folder.glob(f'*{_PARTIAL}'), *folder.glob('*_temp[0-9]*')]:
+    if path.is_dir():
+      shutil.rmtree(path, ignore_errors=True)
+    else:
+      path.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""Metrics of the rounds: released to files, and read back to resume."""
+
+from collections.abc import Mapping
+import csv
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_federated as tff
+
+from tff_pipelines.programs import files, run_directory
+
+KEY = 'round_num'
+
+
+def flatten(prefix: str, metrics: Any) -> dict[str, Any]:
+  """Returns the leaves of nested mappings under names like `prefix/a/b`.
+
+  A leaf that is an array of several values is left out: a row holds scalars.
+  """
+  if isinstance(metrics, Mapping):
+    flat = {}
+    for name, value in metrics.items():
+      flat.update(flatten(f'{prefix}/{name}' if prefix else name, value))
+    return flat
+  if isinstance(metrics, tuple | list) or np.ndim(metrics):
+    return {}
+  return {prefix: metrics}
+
+
+class MetricsLog:
+  """Releases a row of metrics a round through TFF's release managers.
+
+  To metrics.csv (rewritten whole each time, so never half a row), TensorBoard
+  and the log. Releasing a round again replaces it and all that came after, so
+  that a resumed run ends with the file of an uninterrupted one.
+  """
+
+  def __init__(self, directory: run_directory.RunDirectory):
+    """Initializes the log of a run directory."""
+    self._path = directory.metrics_csv
+    with files.saving('metrics', directory.path):
+      directory.path.mkdir(parents=True, exist_ok=True)
+      files.remove_leftovers(directory.path)
+      self._managers: list[tff.program.ReleaseManager] = [
+        tff.program.CSVFileReleaseManager(
+          self._path,
+          save_mode=tff.program.CSVSaveMode.WRITE,
+          key_fieldname=KEY,
+        ),
+        tff.program.TensorBoardReleaseManager(directory.tensorboard),
+        tff.program.LoggingReleaseManager(),
+      ]
+
+  async def release(self, metrics: dict[str, Any], round_num: int) -> None:
+    """Releases a round's metrics, scalars by name.
+
+    Raises:
+      SavingFailedError: If they cannot be written.
+    """
+    with files.saving(f'metrics of round {round_num}', self._path):
+      for manager in self._managers:
+        await manager.release(metrics, round_num)
+
+  def history(self, last_round: int) -> list[dict[str, float]]:
+    """Returns the rows up to a round: numbers by name, empty cells left out."""
+    return [row for row in read_history(self._path) if row[KEY] <= last_round]
+
+
+def read_history(path: pathlib.Path) -> list[dict[str, float]]:
+  """Returns the rows of a metrics.csv, numbers by name."""
+  with open(path, encoding='utf-8', newline='') as file:
+    return [
+      {name: float(cell) for name, cell in row.items() if cell != ''}
+      for row in csv.DictReader(file)
+    ]

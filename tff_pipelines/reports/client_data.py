@@ -1,0 +1,268 @@
+"""Who holds what: sizes and label mixes. Only a simulation can see this."""
+
+import dataclasses
+import math
+
+import matplotlib.axes
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+
+from tff_pipelines.reports import appearance, formats, run_reader
+
+# Up to here every client has a bar with its name under it.
+_MOST_NAMED = 30
+
+# Beyond, the labels of neighbours in size would blur into noise.
+_MOST_STACKED = 300
+
+# Up to this many labels, shades of grey are told apart.
+_LABEL_GREYS = ('#4a4a4a', '#a8a8a8', '#d9d9d9', '#7c7c7c')
+
+# Paul Tol's muted colours: none of them is the colour of a system.
+_LABEL_COLORS = (
+  '#332288',
+  '#88ccee',
+  '#117733',
+  '#ddcc77',
+  '#cc6677',
+  '#44aa99',
+  '#882255',
+  '#999933',
+  '#aa4499',
+)
+_OTHER_COLOR = '#dddddd'
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCounts:
+  """Training examples by client and label.
+
+  Attributes:
+    clients: Their ids.
+    labels: Names of the labels.
+    counts: float[clients, labels]. One column of sizes if labels are unknown.
+  """
+
+  clients: tuple[str, ...]
+  labels: tuple[str, ...]
+  counts: np.ndarray
+
+  @property
+  def sizes(self) -> np.ndarray:
+    return self.counts.sum(axis=1)
+
+
+def label_counts(clients: pd.DataFrame) -> LabelCounts | None:
+  """Reads the label counts of clients.csv; None if it has no sizes either."""
+  names = tuple(str(each) for each in clients['client_id'])
+  columns = [name for name in clients.columns if name.startswith('train:')]
+  if not columns and 'train_examples' not in clients:
+    return None
+  used = columns or ['train_examples']
+  counts = np.nan_to_num(clients[used].to_numpy(float))
+  labels = tuple(name.removeprefix('train:') for name in columns)
+  return LabelCounts(clients=names, labels=labels, counts=counts)
+
+
+def fold_rare_labels(found: LabelCounts, most: int) -> LabelCounts:
+  """Adds up all but the `most` frequent labels, if there are more.
+
+  Args:
+    found: The counts.
+    most: How many labels stay apart, in their order.
+
+  Returns:
+    Counts of at most `most + 1` labels.
+  """
+  if len(found.labels) <= most + 1:
+    return found
+  frequent = np.argsort(-found.counts.sum(axis=0), kind='stable')[:most]
+  kept = np.sort(frequent)
+  rest = np.delete(found.counts, kept, axis=1).sum(axis=1, keepdims=True)
+  return LabelCounts(
+    clients=found.clients,
+    labels=(
+      *(found.labels[index] for index in kept),
+      f'{len(found.labels) - most} other labels',
+    ),
+    counts=np.concatenate([found.counts[:, kept], rest], axis=1),
+  )
+
+
+def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
+  """Draws the sizes of the clients and the labels that they hold.
+
+  Args:
+    run: The run.
+
+  Returns:
+    The figure, None if the run did not write its clients.
+  """
+  if run.clients is None or run.clients.empty:
+    return None
+  found = label_counts(run.clients)
+  if found is None:
+    return None
+  found = fold_rare_labels(found, len(_LABEL_COLORS))
+  many = len(found.clients) > _MOST_NAMED
+  mixed = len(found.labels) > 1
+  panels = int(many) + 1 + int(mixed)
+  figure = appearance.figure(0.9 + 2.5 * panels, simulation_only=True)
+  axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
+  if many:
+    _draw_size_histogram(axes[0], found.sizes)
+  by_size = np.argsort(-found.sizes, kind='stable')
+  if len(found.clients) > _MOST_STACKED:
+    sizes = LabelCounts(found.clients, (), found.sizes[:, np.newaxis])
+    _draw_stacks(axes[1], sizes, by_size, shares=False)
+  else:
+    _draw_stacks(axes[int(many)], found, by_size, shares=False)
+  if many:
+    _tell_concentration(axes[1], found.sizes)
+  if mixed:
+    order = _by_mix(found) if many else by_size
+    _draw_stacks(axes[-1], found, order, shares=True)
+    appearance.legend(figure, axes[-1], columns=5)
+  return figure
+
+
+def _draw_size_histogram(axes: matplotlib.axes.Axes, sizes: np.ndarray) -> None:
+  bins: list[float] | int = 30
+  if appearance.spans_decades(sizes):
+    axes.set_xscale('log')
+    # Edges between integers: no bar is empty because no integer is in it.
+    edges = np.unique(np.round(np.geomspace(sizes.min(), sizes.max() + 1, 31)))
+    bins = (edges - 0.5).tolist()
+    appearance.log_counts(axes.xaxis)
+    axes.set_xlim(max(0.6, 0.8 * sizes.min()), 1.25 * sizes.max())
+  elif np.ptp(sizes) < 40:
+    # One bar an integer.
+    bins = np.arange(sizes.min() - 0.5, sizes.max() + 1).tolist()
+    appearance.format_axis(axes.xaxis, 'count')
+  axes.hist(sizes, bins=bins, color='#9a9a9a', edgecolor='white', linewidth=0.6)
+  appearance.format_axis(axes.yaxis, 'count')
+  appearance.dress(
+    axes,
+    title='how much data a client has',
+    x='training examples of a client',
+    y='clients',
+    simulation_only=True,
+  )
+
+
+def _draw_stacks(
+  axes: matplotlib.axes.Axes,
+  found: LabelCounts,
+  order: np.ndarray,
+  *,
+  shares: bool,
+) -> None:
+  counts = found.counts[order]
+  if shares:
+    sizes = counts.sum(axis=1, keepdims=True)
+    counts = np.divide(
+      counts, sizes, where=sizes > 0, out=np.zeros_like(counts)
+    )
+  tops = np.cumsum(counts, axis=1)
+  colors = _colors(len(found.labels))
+  labels = found.labels or ('examples',)
+  for index, (label, color) in enumerate(zip(labels, colors, strict=True)):
+    bottom = tops[:, index - 1] if index else np.zeros(len(tops))
+    _draw_layer(axes, bottom, tops[:, index], color, appearance.label(label))
+  # Named clients stand in the same order in all panels: the last has the names.
+  ends = shares or len(found.labels) < 2
+  _name_clients(axes, [found.clients[index] for index in order], named=ends)
+  appearance.format_axis(axes.yaxis, 'percent' if shares else 'count')
+  axes.set_ylim(0, 1 if shares else 1.05 * max(1.0, tops[:, -1].max()))
+  sorted_by = 'largest first'
+  if shares and len(order) > _MOST_NAMED:
+    sorted_by = 'by their most frequent label'
+    if len(found.labels) == 2:
+      sorted_by = f'by their share of {appearance.label(found.labels[0])}'
+  appearance.dress(
+    axes,
+    title=('which labels a client has' if shares else 'who holds the data'),
+    x=f'clients, {sorted_by}' if ends or len(order) > _MOST_NAMED else '',
+    y='share of its examples' if shares else 'training examples',
+    simulation_only=True,
+  )
+
+
+def _tell_concentration(axes: matplotlib.axes.Axes, sizes: np.ndarray) -> None:
+  largest = np.sort(sizes)[::-1][: math.ceil(len(sizes) / 10)]
+  share = formats.number(largest.sum() / max(sizes.sum(), 1), 'percent')
+  axes.text(
+    0.98,
+    0.93,
+    f'the largest 10 % of the clients\nhold {share} of the examples',
+    transform=axes.transAxes,
+    ha='right',
+    va='top',
+    fontsize=9.5,
+    color=appearance.INK,
+  )
+
+
+def _draw_layer(
+  axes: matplotlib.axes.Axes,
+  bottom: np.ndarray,
+  top: np.ndarray,
+  color: str,
+  label: str,
+) -> None:
+  if len(top) <= _MOST_NAMED:
+    axes.bar(
+      np.arange(1, len(top) + 1),
+      top - bottom,
+      bottom=bottom,
+      width=0.8,
+      color=color,
+      label=label,
+    )
+  else:
+    # One polygon, however many clients: bars thinner than a pixel would blur.
+    axes.stairs(
+      top,
+      np.arange(len(top) + 1) + 0.5,
+      baseline=bottom,
+      fill=True,
+      color=color,
+      linewidth=0,
+      label=label,
+    )
+
+
+def _name_clients(
+  axes: matplotlib.axes.Axes, clients: list[str], *, named: bool
+) -> None:
+  axes.set_xlim(0.5 - 0.01 * len(clients), len(clients) * 1.01 + 0.5)
+  if len(clients) > _MOST_NAMED:
+    appearance.format_axis(axes.xaxis, 'count')
+    return
+  crowded = len(clients) > 6
+  axes.set_xticks(
+    np.arange(1, len(clients) + 1),
+    [appearance.label(name, 12) if named else '' for name in clients],
+    rotation=90 if crowded else 0,
+    fontsize=8,
+  )
+
+
+def _by_mix(found: LabelCounts) -> np.ndarray:
+  """Clients grouped by their most frequent label, by its share in the group."""
+  sizes = np.maximum(found.sizes, 1)
+  dominant = np.argmax(found.counts, axis=1)
+  share = found.counts[np.arange(len(sizes)), dominant] / sizes
+  if len(found.labels) == 2:
+    # Two labels make one order, from all the one to all the other.
+    return np.argsort(-found.counts[:, 0] / sizes, kind='stable')
+  return np.lexsort((-share, dominant))
+
+
+def _colors(num_labels: int) -> tuple[str, ...]:
+  if num_labels == 0:
+    return ('#9a9a9a',)
+  if num_labels <= len(_LABEL_GREYS):
+    return _LABEL_GREYS[:num_labels]
+  return (*_LABEL_COLORS, _OTHER_COLOR)[:num_labels]

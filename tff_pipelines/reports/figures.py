@@ -1,0 +1,134 @@
+"""The figures of a report: which there are, and what each of them says."""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import io
+import warnings
+
+import matplotlib.figure
+
+from tff_pipelines.reports import (
+  client_data,
+  curves,
+  local_models,
+  results,
+  run_reader,
+  small_multiples,
+  system_comparison,
+)
+
+Draw = Callable[[run_reader.Run], matplotlib.figure.Figure | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+  """A figure that a run may have.
+
+  Attributes:
+    name: Stem of its file.
+    draw: Draws it; None if the run did not write what it shows.
+    shows: What it shows, for those who do not see it.
+    caption: How to read it.
+  """
+
+  name: str
+  draw: Draw
+  shows: str
+  caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """A figure of one run, drawn.
+
+  Attributes:
+    name: Stem of its file.
+    png: The picture.
+    alt: What it shows, for those who do not see it.
+    caption: How to read it.
+  """
+
+  name: str
+  png: bytes
+  alt: str
+  caption: str
+
+
+KINDS: Sequence[Kind] = (
+  Kind(
+    'system_comparison',
+    system_comparison.system_comparison,
+    'Bars: every percentage of the final table',
+    'Final values on the test data. A thin line goes from the minimum to the '
+    'maximum where a system has many models.',
+  ),
+  Kind(
+    'learning_curves',
+    curves.learning_curves,
+    'Curves: the test metric by round',
+    'The legend gives the last value. A system without rounds is a level line, '
+    'its range a pale band.',
+  ),
+  Kind(
+    'loss_curves',
+    curves.loss_curves,
+    'Curves: training and test loss by round',
+    'Thick: on the test data. Thin: on the training data.',
+  ),
+  Kind(
+    'local_models',
+    local_models.local_models,
+    'Distribution of what clients reach when they learn alone',
+    'A client whose own model lies left of (below) a shared model gains from '
+    'taking part.',
+  ),
+  Kind(
+    'client_data',
+    client_data.client_data,
+    'Sizes of the clients and the labels that they hold',
+    'How unequal the clients are, in amount and in kind.',
+  ),
+  Kind(
+    'other_metrics',
+    small_multiples.other_metrics,
+    'Small pictures: all other metrics by round',
+    'One picture a metric, each with its own vertical axis. In a long run the '
+    'pale line is single rounds, the strong line their moving average.',
+  ),
+)
+
+
+def draw_all(run: run_reader.Run, *, dpi: int = 150) -> dict[str, Picture]:
+  """Draws every figure for which the run has data.
+
+  Args:
+    run: The run.
+    dpi: Pixels an inch; a figure is 6.4 inches wide.
+
+  Returns:
+    The pictures by name, in the order of `KINDS`.
+  """
+  systems = ', '.join(
+    results.display_name(system) for system in curves.run_systems(run)
+  )
+  found = {}
+  for kind in KINDS:
+    drawing = kind.draw(run)
+    if drawing is not None:
+      found[kind.name] = Picture(
+        name=kind.name,
+        png=_png(drawing, dpi),
+        alt=f'{kind.shows} ({systems}).',
+        caption=kind.caption,
+      )
+  return found
+
+
+def _png(drawing: matplotlib.figure.Figure, dpi: int) -> bytes:
+  content = io.BytesIO()
+  with warnings.catch_warnings():
+    # A name in a script that the font lacks is drawn as boxes; the tables of
+    # the page still have it.
+    warnings.filterwarnings('ignore', message='Glyph .* missing from')
+    drawing.savefig(content, format='png', dpi=dpi)
+  return content.getvalue()

@@ -1,0 +1,89 @@
+"""How a number is written: one spelling for tables, figures and sentences."""
+
+from collections.abc import Mapping
+import math
+from typing import Any
+
+from tff_pipelines.reports import results
+
+MISSING = '\N{EN DASH}'
+
+_BYTE_UNITS = ('bytes', 'kB', 'MB', 'GB', 'TB', 'PB')
+
+
+def number(value: float | None, value_format: results.Format) -> str:
+  """Writes a number with its unit; a dash for None and NaN.
+
+  Args:
+    value: The number. Percentages come as fractions: 0.987 is '98.7 %'.
+    value_format: The kind of number.
+  """
+  if value is None or math.isnan(value):
+    return MISSING
+  if math.isinf(value):
+    return '\N{INFINITY}' if value > 0 else '-\N{INFINITY}'
+  match value_format:
+    case 'percent':
+      return f'{_fixed(100 * value, 1)} %'
+    case 'ratio':
+      return _fixed(value, 3)
+    case 'count':
+      return _fixed(value, 0 if value == round(value) else 1)
+    case 'seconds':
+      return _seconds(value)
+    case 'bytes':
+      return _bytes(value)
+
+
+def cell(row: Mapping[str, Any], column: results.Column) -> str:
+  """Writes one cell of the final table: 'median (min to max)' if it can."""
+  found = row.get(column.key)
+  if found is None:
+    return MISSING
+  if isinstance(found, bool) or not isinstance(found, int | float):
+    return str(found)
+  text = number(found, column.format)
+  extent = extent_text(row, column)
+  return f'{text} ({extent})' if extent and text != MISSING else text
+
+
+def extent_text(row: Mapping[str, Any], column: results.Column) -> str:
+  """Writes '50.0 to 97.0' for a value with a range, '' for one without."""
+  low = results.value(row, f'{column.key}_min')
+  high = results.value(row, f'{column.key}_max')
+  if low is None or high is None:
+    return ''
+  ends = [number(end, column.format) for end in (low, high)]
+  if column.format == 'percent':
+    # The unit stands behind the median already.
+    ends = [end.removesuffix(' %') for end in ends]
+  return ' to '.join(ends)
+
+
+def _fixed(value: float, digits: int) -> str:
+  text = f'{value:,.{digits}f}'
+  # A tiny negative number would read '-0.0'.
+  return text.lstrip('-') if float(text.replace(',', '')) == 0 else text
+
+
+def _seconds(value: float) -> str:
+  if abs(value) < 120:
+    return f'{_fixed(value, 1)} s'
+  if abs(value) < 120 * 60:
+    return f'{_fixed(value / 60, 1)} min'
+  return f'{_fixed(value / 3600, 1)} h'
+
+
+def byte_unit(value: float) -> tuple[float, str]:
+  """The unit in which so many bytes are written: its size and its name."""
+  size, index = 1.0, 0
+  # 999.95 would round to '1,000.0', hence the bound below 1000.
+  while abs(value) >= 999.95 * size and index + 1 < len(_BYTE_UNITS):
+    size *= 1000
+    index += 1
+  return size, _BYTE_UNITS[index]
+
+
+def _bytes(value: float) -> str:
+  size, name = byte_unit(value)
+  return f'{_fixed(value / size, 1 if size > 1 else 0)} {name}'

@@ -1,0 +1,136 @@
+"""Writes the report of a run: report.html and the figures beside it."""
+
+import base64
+from collections.abc import Mapping
+import html
+import os
+import pathlib
+import tempfile
+
+from tff_pipelines.reports import (
+  client_table,
+  figures,
+  page_template,
+  provenance,
+  result_sentence,
+  run_reader,
+  tables,
+)
+
+
+def write(run_dir: str | os.PathLike[str], *, dpi: int = 150) -> pathlib.Path:
+  """Draws a run into figures/*.png and one self-contained report.html.
+
+  Every file appears whole or not at all; drawing twice replaces them.
+
+  Args:
+    run_dir: The directory of a run that has ended.
+    dpi: Pixels an inch; a figure is 6.4 inches wide.
+
+  Returns:
+    The path of report.html.
+
+  Raises:
+    NotARunDirectoryError: If it is not the directory of a run.
+    BrokenRunFileError: If one of its files cannot be read.
+  """
+  run = run_reader.read(run_dir)
+  pictures = figures.draw_all(run, dpi=dpi)
+  folder = run.run_dir / 'figures'
+  folder.mkdir(exist_ok=True)
+  for kind in figures.KINDS:
+    path = folder / f'{kind.name}.png'
+    if kind.name in pictures:
+      _write_atomically(path, pictures[kind.name].png)
+    else:
+      # A picture of an earlier drawing would contradict the page.
+      path.unlink(missing_ok=True)
+  report = run.run_dir / 'report.html'
+  _write_atomically(report, page(run, pictures).encode())
+  return report
+
+
+def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
+  """Builds the HTML of a report.
+
+  Args:
+    run: The run.
+    pictures: Its figures by name, as `figures.draw_all` returns them.
+  """
+  sections = (
+    _section('Result', _result(run, pictures)),
+    _section(
+      'Learning',
+      _pictures(pictures, 'learning_curves', 'loss_curves'),
+    ),
+    _section('Clients one by one', _clients(run, pictures), apart=True),
+    _section('Other measurements', _pictures(pictures, 'other_metrics')),
+    _section('How it was made', provenance.provenance_html(run.manifest)),
+  )
+  return page_template.fill(
+    title=html.escape(run.results.title),
+    result=html.escape(result_sentence.result_sentence(run.results)),
+    sections='\n'.join(section for section in sections if section),
+  )
+
+
+def _section(title: str, content: str, *, apart: bool = False) -> str:
+  """A section of the page, '' if it would be empty."""
+  if not content:
+    return ''
+  mark = '<p class="mark">Only a simulation can see this</p>\n' if apart else ''
+  attribute = ' class="apart"' if apart else ''
+  return f'<section{attribute}>\n<h2>{title}</h2>\n{mark}{content}\n</section>'
+
+
+def _result(
+  run: run_reader.Run, pictures: Mapping[str, figures.Picture]
+) -> str:
+  parts = [tables.html_table(run.results)]
+  if run.results.notes:
+    items = ''.join(
+      f'<li>{html.escape(note)}</li>' for note in run.results.notes
+    )
+    parts.append(f'<ul class="notes">{items}</ul>')
+  parts.append(_pictures(pictures, 'system_comparison'))
+  return '\n'.join(part for part in parts if part)
+
+
+def _clients(
+  run: run_reader.Run, pictures: Mapping[str, figures.Picture]
+) -> str:
+  parts = [_pictures(pictures, 'local_models', 'client_data')]
+  if run.clients is not None and not run.clients.empty:
+    parts.append(client_table.client_table(run.clients))
+  return '\n'.join(part for part in parts if part)
+
+
+def _pictures(pictures: Mapping[str, figures.Picture], *names: str) -> str:
+  return '\n'.join(
+    _picture(pictures[name]) for name in names if name in pictures
+  )
+
+
+def _picture(picture: figures.Picture) -> str:
+  data = base64.b64encode(picture.png).decode('ascii')
+  return (
+    f'<figure>\n<img alt="{html.escape(picture.alt)}" '
+    f'src="data:image/png;base64,{data}">\n'
+    f'<figcaption>{html.escape(picture.caption)}</figcaption>\n</figure>'
+  )
+
+
+def _write_atomically(path: pathlib.Path, content: bytes) -> None:
+  # In the same folder: os.replace is atomic only within a file system.
+  descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+  try:
+    with os.fdopen(descriptor, 'wb') as file:
+      file.write(content)
+      # mkstemp makes it private; a report is as public as its directory.
+      umask = os.umask(0)
+      os.umask(umask)
+      os.fchmod(file.fileno(), 0o666 & ~umask)
+    os.replace(name, path)
+  except BaseException:
+    pathlib.Path(name).unlink(missing_ok=True)
+    raise
