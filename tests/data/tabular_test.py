@@ -236,6 +236,14 @@ def test_latin_1_bytes_in_csv_are_named_by_line_and_offset(write):
   )
 
 
+def test_a_byte_order_mark_in_the_encodings_name_keeps_the_lines_apart(write):
+  content = b'\xef\xbb\xbf' + HEADER + b'ann,Hi,ham\nbob,caf\xe9,ham\n'
+  assert csv_error(write(content, encoding='utf-8-sig')) == (
+    'inbox.csv, line 3: expected utf-8-sig text, found byte 0xe9 at offset 7 '
+    "of line 3; pass --csv_encoding=latin-1, or the file's real encoding."
+  )
+
+
 def test_latin_1_bytes_in_a_record_of_several_lines_are_named(write):
   assert csv_error(write(HEADER + b'bob,"a\nb\nc\xe9",ham\n')) == (
     'inbox.csv, line 2: expected utf-8 text, found byte 0xe9 at offset 1 of '
@@ -282,7 +290,7 @@ def test_an_unclosed_quote_is_named_where_it_opens(write):
 
 
 def test_a_quote_that_a_later_row_closes_is_named_where_it_opens(write):
-  rows = b'ann,Hi,ham\nann,"Ho,ham\nbob,"Hu",spam\n'
+  rows = b'ann,"Hi\n","Ho,ham\nbob,"Hu",spam\n'
   assert csv_error(write(HEADER + rows)) == (
     "inbox.csv, line 3: expected ',' or the end of the line after the quoted "
     "field that opens here, found 'Hu\",spam' in line 4; close the field "

@@ -8,7 +8,7 @@ import logging as std_logging
 import shutil
 import sys
 import textwrap
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -94,6 +94,6 @@ class Application:
     return '\n'.join(lines)
 
 
-def _fail(sentence: str) -> Any:
+def _fail(sentence: str) -> NoReturn:
   print(f'Error: {sentence}', file=sys.stderr)
   sys.exit(2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import functools
 import time
 from typing import Any
 
@@ -98,8 +99,10 @@ class ComparisonFlags(flag_groups.FlagGroup):
       directory: Where it is recorded: federated in the folder itself, central
         in one below it.
     """
-    evaluate = training.federated_evaluation(
-      process, evaluation.build(model), dataset.test
+    evaluate = functools.partial(
+      training.federated_evaluation,
+      evaluation=evaluation.build(model),
+      population=dataset.test,
     )
     shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
     rows, notes, weights = [], [], None
@@ -125,7 +128,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
         result = baselines.train_centrally(
           trained_by,
           dataset.train,
-          evaluate,
+          evaluate(trained_by),
           epochs=self._central_epochs.value,
           directory=directory.system('central'),
           **shared,
@@ -133,7 +136,12 @@ class ComparisonFlags(flag_groups.FlagGroup):
       else:
         trained_by = process
         result = training.run(
-          'federated', process, dataset.train, evaluate, program, directory
+          'federated',
+          process,
+          dataset.train,
+          evaluate(process),
+          program,
+          directory,
         )
       weights = trained_by.get_model_weights(result.state).trainable
       metrics = {

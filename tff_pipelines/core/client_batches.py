@@ -36,6 +36,12 @@ class ClientBatches:
         f'Expected one offset more than clients, found {len(self.offsets)} '
         f'offsets for {len(self.client_ids)} clients.'
       )
+    ends = (self.offsets[0], self.offsets[-1])
+    if ends != (0, len(self.batch_sizes)) or np.any(np.diff(self.offsets) < 0):
+      raise ValueError(
+        f'Expected offsets that rise from 0 to {len(self.batch_sizes)} '
+        f'batches, found {list(self.offsets)}.'
+      )
     for component in tf.nest.flatten(self.elements):
       if component.shape[0] != len(self.batch_sizes):
         raise ValueError(

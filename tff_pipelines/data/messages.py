@@ -30,6 +30,10 @@ _HAM = (
   'your {thing} is still at the {place}',
   'i won at {activity} {day}',
   'no {thing} left, can you stop at the {place}',
+  'my new number is {number}',
+  'look at this {link}',
+  '{service} called about the {thing}, call them at {number}',
+  '{service} wants {price} for the {thing}',
 )
 _SPAM = (
   'you have won a {product}! call {number} now',
@@ -40,6 +44,9 @@ _SPAM = (
   'your {product} is waiting at {link}',
   'act now: {service} with {product} until {day}',
   'dear customer, {service} owes you {price}. visit {link}',
+  'hi its {friend}, my new number is {number}',
+  'the {product} is still at {service}, look at {link}',
+  'can you call {service} about the {product} {day}, {number}',
 )
 _OFFERS = (
   '{shop}: {thing} at half price {day}',
@@ -56,6 +63,9 @@ _DAYS = (
 ).split()
 _GREETINGS = ('hi', 'hey', 'hello', 'yo', 'morning', 'ok so', 'btw', '')
 _ENDINGS = ('x', 'xx', ':)', 'lol', 'bye', 'thx', '...', '')
+
+
+_MOST_CAMPAIGNS = 10_000  # Six new words each; the syllables make 65,600.
 
 
 class MessageWorldError(errors.PipelineError):
@@ -96,6 +106,11 @@ class MessageWorld:
         raise MessageWorldError(
           f'Expected {name} of at least 1, found {getattr(self, name)}.'
         )
+    if self.num_campaigns > _MOST_CAMPAIGNS:
+      raise MessageWorldError(
+        f'Expected num_campaigns of at most {_MOST_CAMPAIGNS}, found '
+        f'{self.num_campaigns}; there are no words for more.'
+      )
     for name in ('spam_share', 'label_noise', 'fans'):
       if not 0 <= getattr(self, name) <= 1:
         raise MessageWorldError(
@@ -134,12 +149,14 @@ def generate(world: MessageWorld, seed: int) -> text_records.TextRecords:
     'place': lexicon.words(30),
     'friend': lexicon.words(60),
     'shop': lexicon.words(8),
+    'service': lexicon.words(20),
   }
   campaigns = [
     {
       'product': lexicon.words(3),
       'service': lexicon.words(2),
       'word': lexicon.words(1),
+      'friend': common['friend'],
       'template': [str(t) for t in rng.choice(_SPAM, 2, replace=False)],
     }
     for _ in range(world.num_campaigns)
@@ -173,6 +190,7 @@ def _person(
     'thing': some(common['thing'], 10),
     'place': some(common['place'], 4),
     'friend': some(common['friend'], 6),
+    'service': some(common['service'], 3),
   }
   greeting, ending = str(rng.choice(_GREETINGS)), str(rng.choice(_ENDINGS))
   shouts, is_fan = rng.random() < 0.15, rng.random() < world.fans

@@ -87,7 +87,8 @@ class TextFeatures:
       zero where a text has fewer features.
     """
     # Equal ids lie together, padding last.
-    ids = tf.sort(self._ids(texts), axis=1, direction='DESCENDING')
+    ids = self._ids(texts).to_tensor(shape=[None, self.max_features])
+    ids = tf.sort(tf.cast(ids, tf.int32), axis=1, direction='DESCENDING')
     first = tf.concat(
       [tf.ones_like(ids[:, :1], tf.bool), ids[:, 1:] != ids[:, :-1]], axis=1
     )
@@ -117,7 +118,7 @@ class TextFeatures:
     """Returns how many texts have more than `max_features` features."""
     lengths = tf.concat(
       [
-        self._features(tf.constant(texts[i : i + 512], tf.string)).row_lengths()
+        self._ids(tf.constant(texts[i : i + 512], tf.string)).row_lengths()
         for i in range(0, len(texts), 512)
       ],
       axis=0,
@@ -143,32 +144,32 @@ class TextFeatures:
     counts = tf.reduce_sum(tf.cast(same, tf.float32), axis=2)
     return counts if self.weighting == 'count' else 1.0 + tf.math.log(counts)
 
-  def _ids(self, texts: tf.Tensor) -> tf.Tensor:
+  def _ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
+    """Returns int64[n, (features)], not yet cut, all above 0."""
     features = self._features(texts)
     if self.vocabulary is None:
-      ids = tf.ragged.map_flat_values(
+      return tf.ragged.map_flat_values(
         lambda f: 1 + tf.strings.to_hash_bucket_fast(f, self.num_buckets),
         features,
       )
-    else:
-      # Position in the sorted vocabulary, without a lookup table: a table
-      # would be a resource that a function cannot create when it is traced.
-      words = tf.constant(sorted(self.vocabulary))
-      keys = tf.strings.to_hash_bucket_fast(words, 2**62)
-      order = tf.argsort(keys)
-      keys = tf.gather(keys, order)
+    # Position in the sorted vocabulary, without a lookup table: a table
+    # would be a resource that a function cannot create when it is traced.
+    words = tf.constant(sorted(self.vocabulary))
+    keys = tf.strings.to_hash_bucket_fast(words, 2**62)
+    order = tf.argsort(keys)
+    keys = tf.gather(keys, order)
 
-      def look_up(flat: tf.Tensor) -> tf.Tensor:
-        hashed = tf.strings.to_hash_bucket_fast(flat, 2**62)
-        position = tf.searchsorted(keys, hashed)
-        position = tf.minimum(position, tf.size(keys) - 1)
-        word = tf.gather(order, position)
-        found = tf.gather(words, word) == flat
-        return tf.where(found, tf.cast(word, tf.int64) + 1, 0)
+    def look_up(flat: tf.Tensor) -> tf.Tensor:
+      hashed = tf.strings.to_hash_bucket_fast(flat, 2**62)
+      position = tf.searchsorted(keys, hashed)
+      position = tf.minimum(position, tf.size(keys) - 1)
+      word = tf.gather(order, position)
+      found = tf.gather(words, word) == flat
+      return tf.where(found, tf.cast(word, tf.int64) + 1, 0)
 
-      ids = tf.ragged.map_flat_values(look_up, features)
-    shape = [None, self.max_features]
-    return tf.cast(ids.to_tensor(default_value=0, shape=shape), tf.int32)
+    ids = tf.ragged.map_flat_values(look_up, features)
+    # Unknown words take no room from the known ones behind them.
+    return tf.ragged.boolean_mask(ids, ids > 0)
 
   def _features(self, texts: tf.Tensor) -> tf.RaggedTensor:
     words = tokenize(texts)
@@ -179,11 +180,14 @@ class TextFeatures:
     shaped = tf.ragged.map_flat_values(_with_number_shapes, words)
     is_number = tf.ragged.map_flat_values(_is_number, words)
     numbers = tf.ragged.boolean_mask(shaped, is_number)
-    capitals = tf.strings.regex_replace(texts, r'\b\p{Lu}{2,}\b', '\x01')
-    capitals = tf.strings.regex_replace(capitals, '[^\x01]', '')
-    capitals = tf.strings.bytes_split(capitals)
-    capitals = tf.ragged.map_flat_values(
-      lambda c: tf.fill(tf.shape(c), '<capitals>'), capitals
+    # Not with \b, which knows only the boundaries of ASCII words.
+    runs = tf.strings.regex_replace(texts, r'[^\p{L}\p{N}_]+', ' ')
+    runs = tf.strings.split(runs)
+    capitals = tf.ragged.boolean_mask(
+      tf.ragged.map_flat_values(
+        lambda r: tf.fill(tf.shape(r), '<capitals>'), runs
+      ),
+      tf.ragged.map_flat_values(_is_capitals, runs),
     )
     length = tf.strings.length(texts, unit='UTF8_CHAR')
     length = _mark('length', length // _CHARACTERS_PER_LENGTH_MARK)
@@ -199,6 +203,10 @@ def _mark(name: str, value: tf.Tensor) -> tf.Tensor:
 
 def _is_number(words: tf.Tensor) -> tf.Tensor:
   return tf.strings.regex_full_match(words, r'\p{N}+')
+
+
+def _is_capitals(words: tf.Tensor) -> tf.Tensor:
+  return tf.strings.regex_full_match(words, r'\p{Lu}{2,}')
 
 
 def _with_number_shapes(words: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from typing import IO
 import weakref
 
 import grpc
@@ -77,6 +78,11 @@ class Worker:
     """Whether a worker process runs."""
     return self._process is not None and self._process.poll() is None
 
+  @property
+  def process_group(self) -> int | None:
+    """The process group of the worker and its supervisor, if it runs."""
+    return self._process.pid if self.started and self._process else None
+
   def stub(self) -> 'tff.framework.RemoteExecutorGrpcStub':
     """Returns the connection to a worker that runs, starting it if needed.
 
@@ -105,31 +111,36 @@ class Worker:
         'tensorflow-federated 0.87.0 again.'
       )
     port = portpicker.pick_unused_port()
-    log = tempfile.TemporaryFile()
-    # A session of its own: Ctrl-C reaches this process only, which then ends
-    # the worker at a moment of its choice.
-    self._process = subprocess.Popen(
-      [
-        '/bin/sh',
-        '-c',
-        _SUPERVISOR,
-        'tff-worker-supervisor',
-        str(binary),
-        f'--port={port}',
-        f'--max_concurrent_computation_calls={self._max_concurrent_calls}',
-      ],
-      stdin=subprocess.PIPE,
-      stdout=log,
-      stderr=subprocess.STDOUT,
-      start_new_session=True,
-    )
-    self._finalizer = weakref.finalize(self, _end, self._process)
+    with tempfile.TemporaryFile() as log:
+      # A session of its own: Ctrl-C reaches this process only, which then ends
+      # the worker at a moment of its choice.
+      self._process = subprocess.Popen(
+        [
+          '/bin/sh',
+          '-c',
+          _SUPERVISOR,
+          'tff-worker-supervisor',
+          str(binary),
+          f'--port={port}',
+          f'--max_concurrent_computation_calls={self._max_concurrent_calls}',
+        ],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+      )
+      self._finalizer = weakref.finalize(self, _end, self._process)
+      self._stub = self._connect(self._process, port, log)
+
+  def _connect(
+    self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]
+  ) -> tff.framework.RemoteExecutorGrpcStub:
     channel = grpc.insecure_channel(f'localhost:{port}', _CHANNEL_OPTIONS)
     stub = tff.framework.RemoteExecutorGrpcStub(channel)
     deadline = time.monotonic() + _START_SECONDS
     while not stub.is_ready:
-      if self._process.poll() is not None or time.monotonic() > deadline:
-        self._finalizer()
+      if process.poll() is not None or time.monotonic() > deadline:
+        _end(process)
         log.seek(0, os.SEEK_SET)
         last_words = log.read()[-2000:].decode(errors='replace').strip()
         raise WorkerStartError(
@@ -138,7 +149,7 @@ class Worker:
           f'{last_words or "nothing"}'
         )
       time.sleep(0.02)
-    self._stub = stub
+    return stub
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -22,8 +22,9 @@ class OptimizerConfig:
     name: The optimizer.
     learning_rate: Step size, above 0.
     momentum: For sgd only; 0 is none.
-    epsilon: Added to the denominator of the adaptive ones (adaptivity; Reddi
-      et al. 2021 call it tau and find 1e-3 a good default).
+    epsilon: Added to the denominator of the adaptive ones, inside its root for
+      adagrad (adaptivity; Reddi et al. 2021 call it tau and find 1e-3 a good
+      default).
   """
 
   name: Name = 'sgd'

@@ -11,8 +11,9 @@ def weighted_bag(
 ) -> tuple[tf.Tensor, Any]:
   """Computes sum_l weights[n, l] * table[ids[n, l]].
 
-  The gradient with respect to the table is dense: TFF's optimizers refuse
-  `tf.IndexedSlices`, which `tf.gather` would give. None flows to `weights`.
+  The gradient with respect to the table is dense from the start; `tf.gather`
+  would give `tf.IndexedSlices`, which every optimizer has to convert. None
+  flows to `weights`.
 
   Args:
     table: float32[num_ids, dimension].

@@ -32,9 +32,12 @@ def _update(
 ) -> collections.OrderedDict[str, tf.Tensor]:
   del sample_weight  # Unused.
   logits = batch_output.predictions  # [n]
-  interval = tf.cast(tf.math.floor(logits / _WIDTH), tf.int32)
-  interval = tf.clip_by_value(
-    interval + _INTERVALS_PER_SIDE, 0, _NUM_INTERVALS - 1
+  interval = tf.math.floor(logits / _WIDTH) + _INTERVALS_PER_SIDE
+  # Clipped as floats: what an integer cannot hold becomes any integer. A score
+  # that is no number counts as the lowest.
+  interval = tf.where(tf.math.is_nan(interval), 0.0, interval)
+  interval = tf.cast(
+    tf.clip_by_value(interval, 0.0, _NUM_INTERVALS - 1.0), tf.int32
   )
   cell = tf.cast(labels, tf.int32) * _NUM_INTERVALS + interval
   counts = tf.math.unsorted_segment_sum(

@@ -29,7 +29,8 @@ class TextClassifier:
     name: The model's name.
     functional: What is trained.
     to_keras: From trained weights (a sequence of arrays) to a Keras model
-      `{ids, weights} -> probability float32[n, 1]` of stock layers only.
+      `{ids, weights} -> probability float32[n, 1]` of stock layers only, all
+      named: Keras would number them by what the process made before.
   """
 
   name: str
@@ -67,7 +68,7 @@ def build_logistic_regression(num_ids: int, batch_spec: Any) -> TextClassifier:
     table, intercept = weights
     inputs, bag = _keras_bag(batch_spec, table)
     output = tf.keras.layers.Dense(1, activation='sigmoid', name='probability')
-    model = tf.keras.Model(inputs, output(bag))
+    model = tf.keras.Model(inputs, output(bag), name='logistic_regression')
     output.set_weights(
       [np.ones([1, 1], np.float32), np.reshape(intercept, [1])]
     )
@@ -117,7 +118,7 @@ def build_embedding_bag(
     inputs, bag = _keras_bag(batch_spec, table)
     first = tf.keras.layers.Dense(hidden_size, activation='relu', name='hidden')
     last = tf.keras.layers.Dense(1, activation='sigmoid', name='probability')
-    model = tf.keras.Model(inputs, last(first(bag)))
+    model = tf.keras.Model(inputs, last(first(bag)), name='embedding_bag')
     first.set_weights([hidden, hidden_bias])
     last.set_weights([output, np.reshape(output_bias, [1])])
     return model

@@ -16,7 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: The arguments, those of the process if None.
 
   Returns:
-    The exit status: 0, or 2 if a directory cannot be read as a run.
+    The exit status: 0, or 2 if a directory cannot be read as a run
+    or not be written to.
   """
   parser = argparse.ArgumentParser(
     prog='python -m tff_pipelines.reports',
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   for run_dir in parser.parse_args(argv).run_dir:
     try:
       print(page.write(run_dir))
-    except errors.PipelineError as error:
+    except (errors.PipelineError, OSError) as error:
       print(error, file=sys.stderr)
       return 2
   return 0

@@ -114,19 +114,37 @@ def remark(axes: matplotlib.axes.Axes, text: str) -> None:
 
 
 def legend(
-  owner: matplotlib.figure.Figure, axes: matplotlib.axes.Axes, columns: int = 2
+  owner: matplotlib.figure.Figure,
+  handles: Sequence[Any],
+  labels: Sequence[str],
+  columns: int = 2,
 ) -> None:
-  """Puts the legend below the axes, where it covers no data."""
-  handles, labels = axes.get_legend_handles_labels()
-  if handles:
-    owner.legend(
-      handles,
-      labels,
-      loc='outside lower center',
-      ncols=min(columns, len(handles)),
-      frameon=False,
-      fontsize=9.5,
-    )
+  """Puts the legend below the axes, where it covers no data.
+
+  The figure grows by it, so that the axes keep their size.
+
+  Args:
+    owner: The figure.
+    handles: What is explained.
+    labels: Its explanations.
+    columns: The most columns; long labels get fewer.
+  """
+  if not labels:
+    return
+  lines = [line for text in labels for line in text.split('\n')]
+  width_inches = 0.65 + 0.085 * max(len(line) for line in lines)
+  columns = min(columns, len(labels), int(WIDTH_INCHES / width_inches))
+  columns = max(columns, 1)
+  owner.legend(
+    handles,
+    labels,
+    loc='outside lower center',
+    ncols=columns,
+    frameon=False,
+    fontsize=9.5,
+  )
+  num_lines = math.ceil(len(lines) / columns)
+  owner.set_figheight(owner.get_figheight() + 0.1 + 0.2 * num_lines)
 
 
 def label(text: str, limit: int = 28) -> str:
@@ -167,8 +185,18 @@ def format_axis(axis: Any, value_format: results.Format) -> None:
 def whole_ticks(axis: Any, most: int = 7) -> None:
   """Puts ticks at whole round numbers only: there is no round 2.5."""
   axis.set_major_locator(
-    matplotlib.ticker.MaxNLocator(most, integer=True, steps=(1, 2, 5, 10))
+    matplotlib.ticker.MaxNLocator(
+      most, integer=True, steps=(1, 2, 5, 10), min_n_ticks=1
+    )
   )
+
+
+def round_axis(axes: matplotlib.axes.Axes, most: int = 7) -> None:
+  """Makes the horizontal axis one of rounds, even of a single one."""
+  whole_ticks(axes.xaxis, most)
+  low, high = axes.dataLim.intervalx
+  if low == high:
+    axes.set_xlim(low - 0.9, high + 0.9)
 
 
 def spans_decades(counts: np.ndarray) -> bool:
@@ -183,44 +211,3 @@ def log_counts(axis: Any) -> None:
   axis.set_major_formatter(
     matplotlib.ticker.FuncFormatter(lambda value, _: f'{value:,.0f}')
   )
-
-
-def focus_limits(
-  curves: Sequence[Sequence[float]],
-  levels: Sequence[float],
-  *,
-  better: results.Better | None,
-  bounds: tuple[float, float] = (-math.inf, math.inf),
-) -> tuple[tuple[float, float], bool]:
-  """The part of the y axis in which the systems differ.
-
-  The first third of every curve, in which everything is still bad, may leave
-  the picture if it would flatten the rest.
-
-  Args:
-    curves: Finite values, in order of time.
-    levels: Further values that must be seen.
-    better: The direction in which curves run.
-    bounds: What the quantity cannot exceed.
-
-  Returns:
-    The limits, and whether something lies outside.
-  """
-  settled = [v for curve in curves for v in curve[len(curve) // 3 :]]
-  settled += levels
-  low, high = min(settled), max(settled)
-  full_low = min([low, *(v for curve in curves for v in curve)])
-  full_high = max([high, *(v for curve in curves for v in curve)])
-  flat = high - low < 0.5 * (full_high - full_low)
-  if better != 'higher' or not flat:
-    low = full_low
-  if better != 'lower' or not flat:
-    high = full_high
-  cut = full_low < low or full_high > high
-  margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-  # A bound is passed by a little, or a line along it would be cut in half.
-  excess = 0.015 * (high - low + margin)
-  return (
-    max(low - margin, bounds[0] - excess),
-    min(high + margin, bounds[1] + excess),
-  ), cut

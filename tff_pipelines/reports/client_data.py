@@ -1,14 +1,12 @@
 """Who holds what: sizes and label mixes. Only a simulation can see this."""
 
-import dataclasses
 import math
 
 import matplotlib.axes
 import matplotlib.figure
 import numpy as np
-import pandas as pd
 
-from tff_pipelines.reports import appearance, formats, run_reader
+from tff_pipelines.reports import appearance, formats, label_counts, run_reader
 
 # Up to here every client has a bar with its name under it.
 _MOST_NAMED = 30
@@ -34,62 +32,6 @@ _LABEL_COLORS = (
 _OTHER_COLOR = '#dddddd'
 
 
-@dataclasses.dataclass(frozen=True)
-class LabelCounts:
-  """Training examples by client and label.
-
-  Attributes:
-    clients: Their ids.
-    labels: Names of the labels.
-    counts: float[clients, labels]. One column of sizes if labels are unknown.
-  """
-
-  clients: tuple[str, ...]
-  labels: tuple[str, ...]
-  counts: np.ndarray
-
-  @property
-  def sizes(self) -> np.ndarray:
-    return self.counts.sum(axis=1)
-
-
-def label_counts(clients: pd.DataFrame) -> LabelCounts | None:
-  """Reads the label counts of clients.csv; None if it has no sizes either."""
-  names = tuple(str(each) for each in clients['client_id'])
-  columns = [name for name in clients.columns if name.startswith('train:')]
-  if not columns and 'train_examples' not in clients:
-    return None
-  used = columns or ['train_examples']
-  counts = np.nan_to_num(clients[used].to_numpy(float))
-  labels = tuple(name.removeprefix('train:') for name in columns)
-  return LabelCounts(clients=names, labels=labels, counts=counts)
-
-
-def fold_rare_labels(found: LabelCounts, most: int) -> LabelCounts:
-  """Adds up all but the `most` frequent labels, if there are more.
-
-  Args:
-    found: The counts.
-    most: How many labels stay apart, in their order.
-
-  Returns:
-    Counts of at most `most + 1` labels.
-  """
-  if len(found.labels) <= most + 1:
-    return found
-  frequent = np.argsort(-found.counts.sum(axis=0), kind='stable')[:most]
-  kept = np.sort(frequent)
-  rest = np.delete(found.counts, kept, axis=1).sum(axis=1, keepdims=True)
-  return LabelCounts(
-    clients=found.clients,
-    labels=(
-      *(found.labels[index] for index in kept),
-      f'{len(found.labels) - most} other labels',
-    ),
-    counts=np.concatenate([found.counts[:, kept], rest], axis=1),
-  )
-
-
 def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   """Draws the sizes of the clients and the labels that they hold.
 
@@ -101,20 +43,22 @@ def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   """
   if run.clients is None or run.clients.empty:
     return None
-  found = label_counts(run.clients)
+  found = label_counts.label_counts(run.clients)
   if found is None:
     return None
-  found = fold_rare_labels(found, len(_LABEL_COLORS))
+  found = label_counts.fold_rare_labels(found, len(_LABEL_COLORS))
   many = len(found.clients) > _MOST_NAMED
   mixed = len(found.labels) > 1
   panels = int(many) + 1 + int(mixed)
-  figure = appearance.figure(0.9 + 2.5 * panels, simulation_only=True)
+  figure = appearance.figure(0.4 + 2.5 * panels, simulation_only=True)
   axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
   if many:
     _draw_size_histogram(axes[0], found.sizes)
   by_size = np.argsort(-found.sizes, kind='stable')
   if len(found.clients) > _MOST_STACKED:
-    sizes = LabelCounts(found.clients, (), found.sizes[:, np.newaxis])
+    sizes = label_counts.LabelCounts(
+      found.clients, (), found.sizes[:, np.newaxis]
+    )
     _draw_stacks(axes[1], sizes, by_size, shares=False)
   else:
     _draw_stacks(axes[int(many)], found, by_size, shares=False)
@@ -123,7 +67,8 @@ def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   if mixed:
     order = _by_mix(found) if many else by_size
     _draw_stacks(axes[-1], found, order, shares=True)
-    appearance.legend(figure, axes[-1], columns=5)
+    handles, labels = axes[-1].get_legend_handles_labels()
+    appearance.legend(figure, handles, labels, columns=5)
   return figure
 
 
@@ -153,7 +98,7 @@ def _draw_size_histogram(axes: matplotlib.axes.Axes, sizes: np.ndarray) -> None:
 
 def _draw_stacks(
   axes: matplotlib.axes.Axes,
-  found: LabelCounts,
+  found: label_counts.LabelCounts,
   order: np.ndarray,
   *,
   shares: bool,
@@ -169,7 +114,9 @@ def _draw_stacks(
   labels = found.labels or ('examples',)
   for index, (label, color) in enumerate(zip(labels, colors, strict=True)):
     bottom = tops[:, index - 1] if index else np.zeros(len(tops))
-    _draw_layer(axes, bottom, tops[:, index], color, appearance.label(label))
+    _draw_layer(
+      axes, bottom, tops[:, index], color, appearance.label(label, 20)
+    )
   # Named clients stand in the same order in all panels: the last has the names.
   ends = shares or len(found.labels) < 2
   _name_clients(axes, [found.clients[index] for index in order], named=ends)
@@ -249,7 +196,7 @@ def _name_clients(
   )
 
 
-def _by_mix(found: LabelCounts) -> np.ndarray:
+def _by_mix(found: label_counts.LabelCounts) -> np.ndarray:
   """Clients grouped by their most frequent label, by its share in the group."""
   sizes = np.maximum(found.sizes, 1)
   dominant = np.argmax(found.counts, axis=1)

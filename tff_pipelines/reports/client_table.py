@@ -5,7 +5,7 @@ import html
 import numpy as np
 import pandas as pd
 
-from tff_pipelines.reports import client_data, formats, tables
+from tff_pipelines.reports import formats, label_counts, tables
 
 # A table of 62 characters of an alphabet says nothing.
 _MOST_LABELS = 12
@@ -25,10 +25,10 @@ def client_table(clients: pd.DataFrame) -> str:
     if key in clients:
       counts = np.nan_to_num(clients[key].to_numpy(float))
       rows.append((title, _count(counts.sum()), '', *_spread(counts)))
-  found = client_data.label_counts(clients)
+  found = label_counts.label_counts(clients)
   labels = found.labels if found is not None else ()
   if found is not None and labels:
-    folded = client_data.fold_rare_labels(found, _MOST_LABELS)
+    folded = label_counts.fold_rare_labels(found, _MOST_LABELS)
     total = folded.counts.sum()
     for label, counts in zip(folded.labels, folded.counts.T, strict=True):
       share = formats.number(counts.sum() / total if total else None, 'percent')

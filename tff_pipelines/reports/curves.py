@@ -7,7 +7,13 @@ import matplotlib.axes
 import matplotlib.figure
 import numpy as np
 
-from tff_pipelines.reports import appearance, formats, results, run_reader
+from tff_pipelines.reports import (
+  appearance,
+  focus,
+  formats,
+  results,
+  run_reader,
+)
 
 # More points than this would be a string of beads.
 _MOST_MARKERS = 25
@@ -34,7 +40,7 @@ def learning_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
     if points[0]
   }
   looks = appearance.looks(run_systems(run))
-  figure = appearance.figure(4.2)
+  figure = appearance.figure(3.6)
   axes = figure.add_subplot()
   for system, (rounds, values) in curves.items():
     final = formats.number(values[-1], column.format)
@@ -45,11 +51,11 @@ def learning_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   title = f'{column.title} on the test data'
   appearance.dress(
     axes,
-    title=appearance.label(title, 60),
+    title=appearance.label(title, 40),
     x=_round_label(curves),
-    y=appearance.label(column.title, 40),
+    y=appearance.label(column.title),
   )
-  appearance.legend(figure, axes)
+  appearance.legend(figure, *axes.get_legend_handles_labels())
   return figure
 
 
@@ -67,7 +73,7 @@ def loss_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   if not any(by_split.values()):
     return None
   looks = appearance.looks(run_systems(run))
-  figure = appearance.figure(4.2)
+  figure = appearance.figure(3.6)
   axes = figure.add_subplot()
   for system in run.metrics:
     for split, curves in by_split.items():
@@ -91,7 +97,7 @@ def loss_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
     x=_round_label(systems),
     y='loss',
   )
-  appearance.legend(figure, axes)
+  appearance.legend(figure, *axes.get_legend_handles_labels())
   return figure
 
 
@@ -201,7 +207,7 @@ def _limit(
   column: results.Column,
 ) -> None:
   """Shows the part of the y axis that tells systems apart, and says so."""
-  limits, cut = appearance.focus_limits(
+  limits, cut = focus.focus_limits(
     curves,
     levels,
     better=column.better,
@@ -209,7 +215,7 @@ def _limit(
   )
   axes.set_ylim(*limits)
   appearance.format_axis(axes.yaxis, column.format)
-  appearance.whole_ticks(axes.xaxis)
+  appearance.round_axis(axes)
   if cut:
     side = 'below' if column.better == 'higher' else 'above'
     appearance.remark(axes, f'the first rounds lie {side}')

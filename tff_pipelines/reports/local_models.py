@@ -37,7 +37,7 @@ def local_models(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   if 'train_examples' in kept and len(values) > 1:
     sizes = kept['train_examples'].to_numpy(float)
   figure = appearance.figure(
-    3.6 if sizes is None else 6.6, simulation_only=True
+    3.1 if sizes is None else 6.0, simulation_only=True
   )
   axes = figure.subplots(1 if sizes is None else 2, 1, squeeze=False)[:, 0]
   if len(values) <= _MOST_POINTS:
@@ -52,7 +52,7 @@ def local_models(run: run_reader.Run) -> matplotlib.figure.Figure | None:
     _draw_shared_models(axes[1], run, column, vertical=False)
     appearance.format_axis(axes[1].yaxis, column.format)
     _limit_to_bounds(axes[1], column, vertical=False)
-  appearance.legend(figure, axes[0])
+  appearance.legend(figure, *axes[0].get_legend_handles_labels())
   return figure
 
 
@@ -144,7 +144,7 @@ def _draw_by_size(
     axes,
     title='does more data of its own help a client?',
     x='training examples of the client',
-    y=appearance.label(column.title, 40),
+    y=appearance.label(column.title),
     simulation_only=True,
   )
 
@@ -188,4 +188,4 @@ def _limit_to_bounds(
 
 
 def _title(column: results.Column) -> str:
-  return appearance.label(f'{column.title} of a client that learns alone', 60)
+  return appearance.label(f'{column.title} of a client that learns alone', 44)

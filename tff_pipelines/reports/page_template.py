@@ -60,7 +60,7 @@ figcaption { font-size: .88rem; margin-top: .3rem; }
 }
 .apart h2 { border: 0; margin-top: .5rem; margin-bottom: .25rem; }
 .mark {
-  display: inline-block; font-size: .82rem; font-style: italic;
+  display: table; font-size: .82rem; font-style: italic;
   color: #444; border: 1px solid #bbb; border-radius: 1rem; padding: 0 .7rem;
 }
 pre {
@@ -80,9 +80,12 @@ details { margin: .5rem 0; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
   th, td { padding: .25rem .4rem; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, .mark { break-after: avoid; }
   figure, tr { break-inside: avoid; }
-  figure img { width: auto; max-width: 100%; max-height: 21cm; margin: 0 auto; }
+  figure img {
+    width: auto; max-width: min(100%, 13.5cm); max-height: 14cm;
+    margin: 0 auto;
+  }
   /* Paper cannot be unfolded. */
   details::details-content { content-visibility: visible; block-size: auto; }
 }

@@ -52,7 +52,7 @@ def _settings(rows: list[tuple[str, str]]) -> str:
 
 def _flatten(content: Any, path: str = '') -> Iterator[tuple[str, str]]:
   """Walks nested values: {'a': {'b': 1}} gives 'a: b', '1'."""
-  if isinstance(content, Mapping) and content:
+  if isinstance(content, Mapping) and (content or not path):
     for key, value in content.items():
       yield from _flatten(value, f'{path}: {key}' if path else str(key))
   elif isinstance(content, list) and any(

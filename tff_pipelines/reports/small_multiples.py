@@ -53,13 +53,12 @@ def other_metrics(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   for panel in axes[len(names) :]:
     panel.set_axis_off()
   if len(drawn) > 1:
-    figure.legend(
+    names = [results.display_name(system) for system in drawn]
+    appearance.legend(
+      figure,
       list(drawn.values()),
-      [appearance.label(results.display_name(system)) for system in drawn],
-      loc='outside lower center',
-      ncols=3,
-      frameon=False,
-      fontsize=9.5,
+      [appearance.label(name) for name in names],
+      columns=3,
     )
   return figure
 
@@ -117,7 +116,7 @@ def _dress(panel: matplotlib.axes.Axes, name: str) -> None:
   panel.tick_params(labelsize=8)
   panel.xaxis.label.set_fontsize(8)
   panel.yaxis.label.set_fontsize(8)
-  appearance.whole_ticks(panel.xaxis, 5)
+  appearance.round_axis(panel, 5)
   values = np.concatenate([line.get_ydata() for line in panel.get_lines()])
   if np.ptp(values) == 0:
     # A constant shows how large it is, not a range around it.

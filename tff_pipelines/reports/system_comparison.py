@@ -35,9 +35,10 @@ def system_comparison(
     return None
   looks = appearance.looks(curves.run_systems(run))
   slots = len(columns) * (len(final.rows) + 1)
-  figure = appearance.figure(1.3 + _BAR_INCHES * slots)
+  figure = appearance.figure(0.8 + _BAR_INCHES * slots)
   axes = figure.add_subplot()
   centers = []
+  named: set[str] = set()
   for group, column in enumerate(columns):
     top = group * (len(final.rows) + 1)
     centers.append(top + (len(final.rows) - 1) / 2)
@@ -49,7 +50,7 @@ def system_comparison(
       axes.text(
         1.02,
         position,
-        formats.cell(row, column),
+        appearance.label(formats.cell(row, column), 30),
         transform=axes.get_yaxis_transform(),
         va='center',
         fontsize=9,
@@ -62,8 +63,9 @@ def system_comparison(
         value,
         height=0.8,
         color=look.color,
-        label=_label(row['system']) if group == 0 else None,
+        label=None if row['system'] in named else _label(row['system']),
       )
+      named.add(row['system'])
       low = results.value(row, f'{column.key}_min')
       high = results.value(row, f'{column.key}_max')
       if low is not None and high is not None:
@@ -83,7 +85,7 @@ def system_comparison(
   axes.grid(visible=False, axis='y')
   axes.grid(axis='x', color='#e2e2e2', linewidth=0.8)
   axes.tick_params(axis='y', length=0)
-  appearance.legend(figure, axes, columns=3)
+  appearance.legend(figure, *axes.get_legend_handles_labels(), columns=3)
   return figure
 
 

@@ -1,0 +1,45 @@
+import matplotlib.figure
+import pytest
+
+from tff_pipelines.reports import appearance
+
+pytestmark = pytest.mark.filterwarnings('error')
+
+
+def test_known_systems_keep_their_color_whoever_else_is_there():
+  alone = appearance.looks(['central'])
+  crowd = appearance.looks(['x', 'central', 'federated', 'y'])
+  assert alone['central'] == crowd['central']
+
+
+def test_eight_systems_differ_in_color_and_marker():
+  systems = ['federated', 'central', 'local', 'secure_federated', *'abcd']
+  looks = appearance.looks(systems).values()
+  assert len({look.color for look in looks}) == 8
+  assert len({look.marker for look in looks}) == 8
+
+
+def test_other_systems_are_given_looks_in_a_cycle():
+  looks = appearance.looks('abcde')
+  assert looks['a'] == looks['e']
+
+
+@pytest.mark.parametrize(
+  ('text', 'expected'),
+  [
+    ('plain', 'plain'),
+    ('a\n\tb\x00', 'a b'),
+    (r'$\frac$', r'\$\frac\$'),
+    ('_hidden', ' _hidden'),
+    ('x' * 30, 'x' * 27 + '\N{HORIZONTAL ELLIPSIS}'),
+  ],
+)
+def test_label_makes_text_harmless(text, expected):
+  assert appearance.label(text) == expected
+
+
+def test_dollars_are_drawn_as_dollars():
+  figure = matplotlib.figure.Figure()
+  # Matplotlib would refuse this as mathematics.
+  figure.text(0.5, 0.5, appearance.label(r'$\frac{$ and \$'))
+  figure.draw_without_rendering()

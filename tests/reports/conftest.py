@@ -1,0 +1,176 @@
+"""Small run directories, written the way a run writes them."""
+
+from collections.abc import Callable, Sequence
+import csv
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+COLUMNS = [
+  {
+    'key': 'accuracy',
+    'title': 'accuracy',
+    'format': 'percent',
+    'better': 'higher',
+  },
+  {
+    'key': 'ham_blocked',
+    'title': 'ham blocked',
+    'format': 'percent',
+    'better': 'lower',
+  },
+  {'key': 'auc', 'title': 'AUC', 'format': 'ratio', 'better': 'higher'},
+  {'key': 'rounds', 'title': 'rounds', 'format': 'count'},
+]
+FEDERATED = {
+  'system': 'federated',
+  'accuracy': 0.987,
+  'ham_blocked': 0.004,
+  'auc': 0.991,
+  'rounds': 4,
+}
+CENTRAL = {
+  'system': 'central',
+  'accuracy': 0.989,
+  'ham_blocked': 0.003,
+  'auc': float('nan'),
+  'rounds': 2,
+}
+LOCAL = {
+  'system': 'local',
+  'accuracy': 0.926,
+  'accuracy_min': 0.5,
+  'accuracy_max': 0.97,
+  'ham_blocked': None,
+}
+
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+
+
+class RunWriter:
+  """Writes run directories, one after the other."""
+
+  columns = COLUMNS
+  federated = FEDERATED
+  central = CENTRAL
+  local = LOCAL
+
+  def __init__(self, directory: pathlib.Path):
+    self._directory = directory
+    self._number = 0
+
+  def __call__(
+    self,
+    *,
+    rows: Sequence[dict[str, Any]] = (FEDERATED, CENTRAL, LOCAL),
+    manifest: dict[str, Any] | None = None,
+    metrics: dict[str, Table] | None = None,
+    clients: Table | None = None,
+    local_models: Table | None = None,
+    **results: Any,
+  ) -> pathlib.Path:
+    """Writes one; what is not given is missing."""
+    self._number += 1
+    run_dir = self._directory / f'run{self._number}'
+    content = {
+      'title': 'Spam classification: sms_spam',
+      'primary': 'accuracy',
+      'columns': COLUMNS,
+      'rows': list(rows),
+      'notes': ['local: median over 100 people'],
+    }
+    run_dir.mkdir()
+    (run_dir / 'manifest.json').write_text(
+      json.dumps(manifest or {'task': 'spam'})
+    )
+    (run_dir / 'results.json').write_text(json.dumps(content | results))
+    for system, table in (metrics or {}).items():
+      folder = '.' if system == 'federated' else system
+      _write(run_dir / folder / 'metrics.csv', table)
+    if clients is not None:
+      _write(run_dir / 'simulation_only/clients.csv', clients)
+    if local_models is not None:
+      _write(run_dir / 'simulation_only/local_models.csv', local_models)
+    return run_dir
+
+  def complete(self, *, num_clients: int = 3, **changes: Any) -> pathlib.Path:
+    """Writes a run with every file."""
+    return self(
+      **{
+        'manifest': {
+          'task': 'spam',
+          'command': 'python -m tasks.spam --rounds=4',
+          'configuration': {'rounds': 4, 'dp': None},
+          'seed': 0,
+          'versions': {'python': '3.11.7'},
+          'machine': {'cores': 2},
+          'data': {'split': {'by': 'text'}},
+        },
+        'metrics': {'federated': metrics_table(4), 'central': metrics_table(2)},
+        'clients': clients_table(num_clients),
+        'local_models': local_models_table(num_clients),
+      }
+      | changes
+    )
+
+
+def metrics_table(last_round: int) -> Table:
+  head = (
+    'round_num',
+    'train/loss',
+    'test/accuracy',
+    'test/loss',
+    'cohort/clients',
+  )
+  # In round 1 nothing was evaluated.
+  return head, [
+    (r, 1 / (r + 1), '', '', 20)
+    if r == 1
+    else (r, 1 / (r + 1), 0.98 - 0.4 / (r + 1), 2 / (r + 1), 20)
+    for r in range(last_round + 1)
+  ]
+
+
+def clients_table(num_clients: int) -> Table:
+  head = (
+    'client_id',
+    'train_examples',
+    'test_examples',
+    'train:ham',
+    'train:spam',
+  )
+  return head, [
+    (f'{i:04d}', 2 * i + 3, 1, i + 3, i) for i in range(num_clients)
+  ]
+
+
+def local_models_table(num_clients: int) -> Table:
+  head = ('client_id', 'train_examples', 'accuracy', 'auc')
+  return head, [
+    (f'{i:04d}', 2 * i + 3, 0.5 + 0.4 * i / num_clients, '')
+    for i in range(num_clients)
+  ]
+
+
+def _write(path: pathlib.Path, table: Table) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  head, rows = table
+  with path.open('w', newline='') as file:
+    writer = csv.writer(file)
+    writer.writerow(head)
+    writer.writerows(rows)
+
+
+@pytest.fixture
+def write_run(tmp_path: pathlib.Path) -> RunWriter:
+  return RunWriter(tmp_path)
+
+
+@pytest.fixture(scope='session')
+def make_run_writer(
+  tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], RunWriter]:
+  """For fixtures that live longer than a test."""
+  return lambda: RunWriter(tmp_path_factory.mktemp('runs'))
