@@ -8,9 +8,11 @@ import tensorflow_federated as tff
 
 from tff_pipelines.core import errors
 from tff_pipelines.execution import native
+from tff_pipelines.execution.xla import context as xla
 
 CONTEXTS: dict[str, Callable[[], Any]] = {
   'native': native.NativeContext,
+  'xla': xla.XlaContext,
 }
 
 

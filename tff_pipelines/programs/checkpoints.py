@@ -70,7 +70,9 @@ class Checkpoints:
       *values, round_num, elapsed = await self._manager.load(
         versions[-1], structure
       )
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    # TensorFlow has no error for a damaged file: it raises OpError, OSError,
+    # IndexError, KeyError, AttributeError, whatever the damage led to.
+    except Exception as error:
       raise CheckpointUnreadableError(
         f'Expected a checkpoint in {self._folder}/round_{versions[-1]}, found '
         'that it cannot be read; delete that folder to resume from the one '

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from typing import Any
@@ -26,7 +27,9 @@ def saving(what: str, path: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except (OSError, tf.errors.OpError) as error:
-    reason = str(error).strip().splitlines()[0][:300]
+    # Without the {{name of a graph's node}} that TensorFlow puts first.
+    reason = re.sub(r'^{{.*?}} ', '', str(error).strip())
+    reason = (reason or type(error).__name__).splitlines()[0][:300]
     raise SavingFailedError(
       f'Expected to write {what} at {path}, found: {reason}. The run stopped '
       'and what was saved before is whole; make room (or the folder '
@@ -85,7 +88,11 @@ def remove_leftovers(folder: pathlib.Path) -> None:
   Ours end in `.partial`; TFF's release and state managers write to `NAME_temp`
   and four digits.
   """
-  for path in [*folder.glob(f'*{_PARTIAL}'), *folder.glob('*_temp[0-9]*')]:
+  four_digits = '[0-9]' * 4
+  for path in [
+    *folder.glob(f'*{_PARTIAL}'),
+    *folder.glob(f'*_temp{four_digits}'),
+  ]:
     if path.is_dir():
       shutil.rmtree(path, ignore_errors=True)
     else:

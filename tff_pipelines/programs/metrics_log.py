@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 import tensorflow_federated as tff
 
+from tff_pipelines.core import errors
 from tff_pipelines.programs import files, run_directory
 
 KEY = 'round_num'
+
+
+class MetricsUnreadableError(errors.PipelineError):
+  """A metrics.csv that is not a table of numbers by round."""
 
 
 def flatten(prefix: str, metrics: Any) -> dict[str, Any]:
@@ -37,8 +42,14 @@ class MetricsLog:
   """
 
   def __init__(self, directory: run_directory.RunDirectory):
-    """Initializes the log of a run directory."""
+    """Initializes the log of a run directory.
+
+    Raises:
+      MetricsUnreadableError: If its metrics.csv is damaged.
+    """
     self._path = directory.metrics_csv
+    if self._path.exists():
+      read_history(self._path)
     with files.saving('metrics', directory.path):
       directory.path.mkdir(parents=True, exist_ok=True)
       files.remove_leftovers(directory.path)
@@ -68,9 +79,25 @@ class MetricsLog:
 
 
 def read_history(path: pathlib.Path) -> list[dict[str, float]]:
-  """Returns the rows of a metrics.csv, numbers by name."""
-  with open(path, encoding='utf-8', newline='') as file:
-    return [
-      {name: float(cell) for name, cell in row.items() if cell != ''}
-      for row in csv.DictReader(file)
-    ]
+  """Returns the rows of a metrics.csv, numbers by name.
+
+  Raises:
+    MetricsUnreadableError: If a cell is not a number, or a row has no round.
+  """
+  try:
+    with open(path, encoding='utf-8', newline='') as file:
+      reader = csv.DictReader(file)
+      if KEY not in (reader.fieldnames or ()):
+        raise ValueError(f'no column {KEY}')
+      rows = [
+        {name: float(cell) for name, cell in row.items() if cell != ''}
+        for row in reader
+      ]
+    if not all(row[KEY].is_integer() for row in rows):
+      raise ValueError(f'a {KEY} that is not an integer')
+  except (csv.Error, KeyError, TypeError, ValueError) as error:
+    raise MetricsUnreadableError(
+      f'Expected a table of numbers by round in {path}, found that it cannot '
+      f'be read ({error}); choose another --output_dir.'
+    ) from error
+  return rows

@@ -60,7 +60,7 @@ def row_over_people(
   values: dict[str, Any] = {'system': system}
   for column in columns:
     known = [
-      m[column.metric]
+      float(m[column.metric])
       for m in metrics
       if column.metric in m and not math.isnan(m[column.metric])
     ]
@@ -111,6 +111,8 @@ def write(
 
 
 def _plain(value: Any) -> Any:
+  if isinstance(value, np.generic):
+    value = value.item()
   if value is None or (isinstance(value, float) and math.isnan(value)):
     return None
   return value

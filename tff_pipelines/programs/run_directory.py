@@ -144,8 +144,10 @@ def opened(
           '--output_dir.'
         )
       files.write_json(manifest_json, manifest)
-    files.remove_leftovers(path)
-    yield RunDirectory(path)
+    directory = RunDirectory(path)
+    for folder in (path, directory.simulation_only):
+      files.remove_leftovers(folder)
+    yield directory
 
 
 def fresh_path(task: str, parent: pathlib.Path) -> pathlib.Path:
@@ -173,19 +175,22 @@ def _check_same_run(
   folder = manifest_json.parent
   try:
     found = json.loads(manifest_json.read_text(encoding='utf-8'))
-    then, data = found['configuration'], found['data']
+    then = {'seed': found['seed'], **found['configuration']}
+    task, data = found['task'], found['data']
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise RunDirectoryMismatchError(
       f'Expected {manifest_json} to describe a run, found that it cannot be '
       f'read ({error}); choose another --output_dir.'
     ) from error
-  if found.get('task') != manifest['task']:
+  if task != manifest['task']:
     raise RunDirectoryMismatchError(
       f'Expected {folder} to hold a run of {manifest["task"]}, found '
-      f'{found.get("task")}; choose another --output_dir.'
+      f'{task}; choose another --output_dir.'
     )
   # Through JSON, so that tuples and lists compare equal.
-  now = json.loads(json.dumps(manifest['configuration']))
+  now = json.loads(
+    json.dumps({'seed': manifest['seed'], **manifest['configuration']})
+  )
   for name in sorted({*then, *now}):
     if then.get(name) != now.get(name):
       raise RunDirectoryMismatchError(

@@ -98,7 +98,8 @@ class WallTime:
 
 def _values(metric: str, history: History) -> list[float]:
   values = [row[metric] for row in history if metric in row]
-  if history and not values:
+  # The row of the initial state has no metrics of training yet.
+  if len(history) > 1 and not values:
     names = sorted({name for row in history for name in row})
     raise StopRuleError(
       f'Expected the metric of a stop rule among {", ".join(names)}, found '

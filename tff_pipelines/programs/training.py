@@ -129,6 +129,8 @@ def run(
       the run goes on from there.
 
   Raises:
+    TrainingProgramError: If the program is for another population, or if the
+      directory lacks metrics of rounds that are done.
     SavingFailedError: If something that has to last cannot be written. What
       was saved before is whole.
   """
@@ -159,11 +161,14 @@ async def _run(
     state = checkpoints.ProgramState(initial, 0, 0.0)
     await log.release(metrics_log.flatten('test', evaluate(initial)), 0)
     await saved.save(state)
-  elif not log.history(state.round_num):
-    raise TrainingProgramError(
-      f'Expected metrics up to round {state.round_num} in {directory.path}, '
-      'found none beside its checkpoints; choose another --output_dir.'
-    )
+  else:
+    rows = [row[metrics_log.KEY] for row in log.history(state.round_num)]
+    if rows != list(range(state.round_num + 1)):
+      raise TrainingProgramError(
+        f'Expected metrics of the rounds 0 to {state.round_num} in '
+        f'{directory.metrics_csv}, as there is a checkpoint of that round, '
+        f'found {len(rows)} rows; choose another --output_dir.'
+      )
 
   with progress.Progress(name, program.rounds, state.round_num) as display:
     reason = _stop_reason(program, log, state)

@@ -1,0 +1,35 @@
+"""Private symbols of TensorFlow 2.14 that the XLA context needs.
+
+Each is guarded by a test in tests/execution/xla/tff_internals_test.py.
+"""
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+from tensorflow.python.eager import context as eager_context
+from tensorflow.python.framework import function_def_to_graph
+
+
+def with_true_size(padded: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+  """Returns `padded` with its first dimension bounded, but of true size `size`.
+
+  For XLA only: means over a batch and counts of examples come out as if the
+  padding were not there.
+  """
+  return gen_xla_ops.xla_set_dynamic_dimension_size(
+    padded, tf.constant(0), size
+  )
+
+
+def register_functions(library: 'tf.compat.v1.FunctionDefLibrary') -> None:
+  """Makes a graph's functions known to the eager runtime."""
+  context = eager_context.context()
+  for function in library.function:
+    context.add_function_def(function)
+
+
+def function_body(
+  function: 'tf.compat.v1.FunctionDef',
+) -> tuple[tf.compat.v1.GraphDef, dict[str, str]]:
+  """Returns a function's body as a graph, and its tensors' names there."""
+  with tf.init_scope():  # Functions are looked up among the registered ones.
+    return function_def_to_graph.function_def_to_graph_def(function)

@@ -1,0 +1,274 @@
+"""The execution context: which way each computation takes, and why."""
+
+from collections.abc import Callable
+import dataclasses
+import threading
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_pipelines.execution import native
+from tff_pipelines.execution.xla import (
+  graphs,
+  programs,
+  rounds,
+  splitting,
+  values,
+)
+
+Way = Literal['xla', 'function', 'native']
+
+_RANDOM = (
+  'RandomStandardNormal', 'RandomUniform', 'RandomUniformInt', 'RandomGammaV2',
+  'RandomPoissonV2', 'RandomShuffle', 'TruncatedNormal', 'Multinomial',
+  'ParameterizedTruncatedNormal',
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+  """How a computation runs.
+
+  Attributes:
+    way: `xla`, one compiled program; `function`, plain TensorFlow functions in
+      this process; `native`, TFF's worker process.
+    reason: Why, in words.
+    randomness: Where its random numbers come from.
+  """
+
+  way: Way
+  reason: str
+  randomness: str
+
+  def __str__(self) -> str:
+    return f'{self.way}: {self.reason}. {self.randomness}'
+
+
+@dataclasses.dataclass
+class _Plan:
+  computation: tff.Computation  # Kept alive: plans are found by its identity.
+  explanation: Explanation
+  run: Callable[[Any], Any]
+  round: rounds.Round | None = None
+
+
+class XlaContext(tff.framework.SyncContext):
+  """Runs TFF computations in this process, a round as one XLA program.
+
+  Results and their containers are those of TFF's own contexts. What cannot be
+  run here goes to TFF's worker, which starts when it is first needed.
+  """
+
+  def __init__(self, threads: int | None = None):
+    """Initializes the context.
+
+    Args:
+      threads: How many threads share the clients; None for one a core. Results
+        depend on it by rounding only, and are the same in each run with it.
+    """
+    self._threads = threads
+    self._native = native.NativeContext()
+    self._plans: dict[int, _Plan] = {}
+    self._lock = threading.RLock()
+
+  @property
+  def native(self) -> native.NativeContext:
+    """Where computations go that cannot be run here."""
+    return self._native
+
+  @property
+  def compilations(self) -> int:
+    """How many programs have been built so far."""
+    return sum(p.round.compilations for p in self._plans.values() if p.round)
+
+  def invoke(self, comp: Any, arg: Any) -> Any:
+    """Runs `comp` on `arg`, as `tff.framework.SyncContext` asks."""
+    plan = self._plan(comp)
+    try:
+      return plan.run(arg)
+    except graphs.NotLowerableError as error:
+      # The data decided: say, elements that vary in shape.
+      plan = self._replace(comp, self._natively(comp, str(error)))
+    except programs.NotCompilableError as error:
+      plan = self._replace(comp, self._as_function(comp, str(error)))
+    return plan.run(arg)
+
+  def explain(self, comp: tff.Computation) -> Explanation:
+    """Returns which way a computation takes, and why."""
+    plan = self._plan(comp)
+    if plan.round is not None and plan.explanation.way == 'xla':
+      try:
+        plan.round.check_compilable()
+      except programs.NotCompilableError as error:
+        plan = self._replace(comp, self._as_function(comp, str(error)))
+      except graphs.NotLowerableError as error:
+        plan = self._replace(comp, self._natively(comp, str(error)))
+    return plan.explanation
+
+  def close(self) -> None:
+    """Ends TFF's worker, if one was started."""
+    self._native.close()
+
+  def _plan(self, comp: tff.Computation) -> _Plan:
+    with self._lock:
+      plan = self._plans.get(id(comp))
+      if plan is None:
+        try:
+          plan = self._make_plan(comp)
+        except graphs.NotLowerableError as error:
+          plan = self._natively(comp, str(error))
+        self._plans[id(comp)] = plan
+      return plan
+
+  def _replace(self, comp: tff.Computation, plan: _Plan) -> _Plan:
+    with self._lock:
+      self._plans[id(comp)] = plan
+    return plan
+
+  def _make_plan(self, comp: tff.Computation) -> _Plan:
+    signature = comp.type_signature
+    if not _is_federated(signature.parameter) and not _is_federated(
+      signature.result
+    ):
+      part = graphs.read(comp)
+      if any(isinstance(t, tff.SequenceType) for t in _leaves(signature)):
+        raise graphs.NotLowerableError('it takes or returns a sequence')
+      return self._plain(comp, part, 'it is TensorFlow without placements')
+    if signature.parameter is None:
+      part = splitting.initialization(comp)
+      return self._plain(comp, part, 'it computes at the server alone')
+    parts = splitting.split(comp)
+    if _has_strings(parts.work.type_signature):
+      return self._as_function(comp, 'XLA has no strings', parts)
+    return self._round(
+      comp,
+      parts,
+      compiled=True,
+      explanation=Explanation(
+        'xla',
+        'the work of all clients is one XLA program, the rest plain '
+        'TensorFlow functions',
+        _randomness(parts, compiled=True),
+      ),
+    )
+
+  def _plain(
+    self, comp: tff.Computation, part: graphs.TensorFlowPart, reason: str
+  ) -> _Plan:
+    function = rounds.function(part)
+    signature = comp.type_signature
+
+    def run(arg: Any) -> Any:
+      flat = (
+        []
+        if signature.parameter is None
+        else values.flatten(arg, signature.parameter)
+      )
+      results = function(*[tf.convert_to_tensor(value) for value in flat])
+      return values.pack(values.to_numpy(results), signature.result)
+
+    randomness = _random_sentence('it', part.operations, "TensorFlow's own")
+    return _Plan(comp, Explanation('function', reason, randomness), run)
+
+  def _round(
+    self,
+    comp: tff.Computation,
+    parts: splitting.Aggregation | splitting.ClientMap,
+    *,
+    compiled: bool,
+    explanation: Explanation,
+  ) -> _Plan:
+    one_round = rounds.Round(
+      comp, parts, compiled=compiled, threads=self._threads
+    )
+    single = splitting.arguments(comp).single
+
+    def run(arg: Any) -> Any:
+      if single:
+        return one_round([arg])
+      parameter = comp.type_signature.parameter
+      return one_round(list(values.elements(arg, parameter)))
+
+    return _Plan(comp, explanation, run, one_round)
+
+  def _as_function(
+    self,
+    comp: tff.Computation,
+    why: str,
+    parts: splitting.Aggregation | splitting.ClientMap | None = None,
+  ) -> _Plan:
+    parts = parts or splitting.split(comp)
+    return self._round(
+      comp,
+      parts,
+      compiled=False,
+      explanation=Explanation(
+        'function',
+        f'the same loops as a plain TensorFlow function, because {why}',
+        _randomness(parts, compiled=False),
+      ),
+    )
+
+  def _natively(self, comp: tff.Computation, why: str) -> _Plan:
+    return _Plan(
+      comp,
+      Explanation(
+        'native',
+        f"on TFF's worker, because {why}",
+        "Random numbers are drawn by TensorFlow's own generators there.",
+      ),
+      lambda arg: self._native.invoke(comp, arg),
+    )
+
+
+def _is_federated(type_spec: tff.Type | None) -> bool:
+  if isinstance(type_spec, tff.FederatedType):
+    return True
+  if isinstance(type_spec, tff.StructType):
+    return any(
+      _is_federated(e) for _, e in tff.structure.iter_elements(type_spec)
+    )
+  return False
+
+
+def _leaves(signature: tff.FunctionType) -> list[tff.Type]:
+  parameter = signature.parameter
+  of_parameter = [] if parameter is None else values.leaves(parameter)
+  return [*of_parameter, *values.leaves(signature.result)]
+
+
+def _has_strings(signature: tff.FunctionType) -> bool:
+  tensors = []
+  for leaf in _leaves(signature):
+    while isinstance(leaf, tff.SequenceType):
+      leaf = leaf.element
+    tensors += values.leaves(leaf)
+  return any(np.dtype(t.dtype).type is np.str_ for t in tensors)
+
+
+def _randomness(
+  parts: splitting.Aggregation | splitting.ClientMap, *, compiled: bool
+) -> str:
+  at_server = set(parts.prepare.operations)
+  if isinstance(parts, splitting.Aggregation):
+    at_server |= parts.update.operations | parts.report.operations
+  generator = "TensorFlow's own"
+  in_work = "XLA's (32-bit seed, not for privacy)" if compiled else generator
+  sentences = [
+    _random_sentence('the server', at_server, generator),
+    _random_sentence('client work', parts.work.operations, in_work),
+  ]
+  found = [s for s in sentences if 'draws none' not in s]
+  return ' '.join(found) if found else 'It draws no random numbers.'
+
+
+def _random_sentence(who: str, operations: set[str], generator: str) -> str:
+  drawn = sorted(operations & set(_RANDOM))
+  if not drawn:
+    return f'{who.capitalize()} draws none of its own.'
+  return (
+    f'{who.capitalize()} draws random numbers ({", ".join(drawn)}) from '
+    f'{generator} generator.'
+  )

@@ -1,0 +1,276 @@
+"""A round: the parts of a computation, run on a whole cohort.
+
+For an aggregation, with the parts of TFF's map-reduce form:
+
+  context = prepare(state)
+  for each shard of the cohort, in a thread of its own:
+    accumulator = zero()
+    for each block of the shard:          # one call of the compiled program
+      for each client of the block:
+        accumulator = accumulate(accumulator, work(client, context))
+  state, result = update(state, report(merge of the accumulators))
+
+`prepare` and `update` are plain functions: what they draw comes from
+TensorFlow's generators, not from XLA's, which has a seed of 32 bits.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_pipelines.core import errors
+from tff_pipelines.execution.xla import (
+  cohorts,
+  graphs,
+  programs,
+  splitting,
+  values,
+)
+
+# One block of a shard: from the carried tensors and the block's arguments to
+# the program's results.
+_RunBlock = Callable[[Any, cohorts.Block, list[Any]], Any]
+
+
+class ClientWorkError(errors.PipelineError):
+  """A client's work failed; the message names the client and the batch."""
+
+
+class Round:
+  """A federated computation with client data, ready to run.
+
+  Attributes:
+    compilations: How many programs have been built so far.
+  """
+
+  def __init__(
+    self,
+    computation: tff.Computation,
+    parts: splitting.Aggregation | splitting.ClientMap,
+    *,
+    compiled: bool = True,
+    threads: int | None = None,
+  ):
+    """Initializes the round.
+
+    Args:
+      computation: What was split.
+      parts: Its parts.
+      compiled: Whether with XLA; otherwise the same loops as a plain function.
+      threads: How many threads share the clients; None for one a core.
+    """
+    self.compilations = 0
+    self._where = splitting.arguments(computation)
+    self._types = splitting.argument_types(computation)
+    self._result_type = computation.type_signature.result
+    self._parts = parts
+    self._threads = threads or os.cpu_count() or 1
+    self._capacity: cohorts.Capacity | None = None
+    self._batching = programs.Batching.FULL
+    self._program: Callable[..., Any] | None = None
+    self._prepare = function(parts.prepare)
+    self._sums: programs.SecureSums | None = None
+    if isinstance(parts, splitting.Aggregation):
+      self._sums = programs.SecureSums(parts)
+      self._zero = function(parts.zero)
+      self._merge = function(parts.merge)
+      self._finish = self._finishing(parts)
+    self._loop = programs.ClientLoop(parts, self._sums, compiled=compiled)
+
+  def __call__(self, arguments: Sequence[Any]) -> Any:
+    """Runs the computation on its arguments and returns its result.
+
+    Raises:
+      NotCompilableError: If XLA refuses the program.
+      ClientWorkError: If a client's work fails.
+    """
+    server: list[Any] = []
+    for position in self._where.server:
+      server += values.flatten(arguments[position], self._types[position])
+    cohort = cohorts.collect(
+      [arguments[p] for p in self._where.clients],
+      [self._types[p].member for p in self._where.clients],
+    )
+    state = [tf.convert_to_tensor(value) for value in server]
+    context = self._prepare(*state)
+    self._make_room(cohort)
+    if self._sums is None:
+      return self._map(cohort, context)
+    accumulators = self._aggregate(cohort, context)
+    flat = self._finish(*state, *accumulators)
+    return values.pack(values.to_numpy(flat), self._result_type)
+
+  def check_compilable(self) -> None:
+    """Compiles the program for a tiny block.
+
+    Raises:
+      NotCompilableError: If XLA refuses it.
+      NotLowerableError: If its client work cannot be lowered.
+    """
+    template = cohorts.empty(
+      [self._types[p].member for p in self._where.clients]
+    )
+    capacity = cohorts.choose_capacity(template, 1)
+    program = self._loop.build(capacity, programs.Batching.LAST_SHORT, template)
+    self._call(
+      program,
+      [
+        tf.zeros([n or 1 for n in spec.shape], spec.dtype)
+        for spec in program.structured_input_signature[0]
+      ],
+    )
+
+  def _make_room(self, cohort: cohorts.Cohort) -> None:
+    """Builds a program for the cohort unless there is one that suits it."""
+    capacity = self._capacity
+    if capacity is None or not capacity.holds(cohort):
+      capacity = cohorts.choose_capacity(cohort, self._threads)
+      if self._capacity is not None:
+        capacity = capacity.merged(self._capacity)
+    batching = max(self._batching, programs.needed_batching(cohort, capacity))
+    if (capacity, batching) != (self._capacity, self._batching) or (
+      self._program is None
+    ):
+      self._program = self._loop.build(capacity, batching, cohort)
+      self._capacity, self._batching = capacity, batching
+      self.compilations += 1
+
+  def _aggregate(
+    self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]
+  ) -> list[tf.Tensor]:
+    zero = [*self._zero(), *self._sums.zeros()]
+
+    def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
+      carried = zero if carried is None else carried
+      return self._run(
+        [*context, *carried, np.int32(block.num_clients), *arguments],
+        cohort,
+        block,
+      )
+
+    of_shards = self._over_shards(cohort, run)
+    if not of_shards:
+      return zero
+    merged, *others = of_shards
+    plain = len(zero) - len(self._sums.types)
+    for accumulators in others:
+      merged = [
+        *self._merge(*merged[:plain], *accumulators[:plain]),
+        *self._sums.add(merged[plain:], accumulators[plain:]),
+      ]
+    return list(merged)
+
+  def _map(
+    self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]
+  ) -> list[Any]:
+    def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
+      results = self._run(
+        [*context, np.int32(block.num_clients), *arguments], cohort, block
+      )
+      results = [r.numpy()[: block.num_clients] for r in results]
+      return [*(carried or []), results]
+
+    by_block = [b for shard in self._over_shards(cohort, run) for b in shard]
+    return [
+      values.pack([column[c] for column in results], self._result_type.member)
+      for results in by_block
+      for c in range(len(results[0]) if results else 0)
+    ]
+
+  def _over_shards(self, cohort: cohorts.Cohort, run: _RunBlock) -> list[Any]:
+    """Runs the blocks of each shard in order, the shards side by side."""
+    shards = cohorts.shards(cohort, self._threads)
+
+    def over_blocks(clients: range) -> Any:
+      carried = None
+      blocks = cohorts.blocks(cohort, clients, self._capacity)
+      for block, arguments in _packed_ahead(blocks):
+        carried = run(carried, block, arguments)
+      return carried
+
+    if len(shards) <= 1:
+      return [over_blocks(shard) for shard in shards]
+    with futures.ThreadPoolExecutor(len(shards)) as pool:
+      return list(pool.map(over_blocks, shards))
+
+  def _run(
+    self, arguments: list[Any], cohort: cohorts.Cohort, block: cohorts.Block
+  ) -> Any:
+    try:
+      return self._call(self._program, arguments)
+    except programs.NotCompilableError:
+      raise
+    except tf.errors.OpError as error:
+      raise ClientWorkError(
+        f'{_suspects(cohort, block)} failed: {error.message}'
+      ) from error
+
+  @staticmethod
+  def _call(program: Callable[..., Any], arguments: list[Any]) -> Any:
+    try:
+      return program(*[tf.convert_to_tensor(a) for a in arguments])
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as e:
+      if 'unsupported operations' in e.message or 'XLA' in e.message:
+        raise programs.NotCompilableError(_unsupported(e.message)) from e
+      raise
+
+  def _finishing(self, parts: splitting.Aggregation) -> Callable[..., Any]:
+    """Returns (state..., accumulators..., sums...) -> result...."""
+    of_state = values.leaves(parts.prepare.parameter_type)
+    of_accumulators = values.leaves(parts.zero.type_signature.result)
+    types = [*of_state, *of_accumulators, *self._sums.types]
+
+    def finish(*tensors: tf.Tensor) -> list[tf.Tensor]:
+      state = tensors[: len(of_state)]
+      sums = tensors[len(of_state) + len(of_accumulators) :]
+      accumulators = tensors[len(of_state) : len(types) - len(sums)]
+      report = parts.report(accumulators)
+      # The wrapped computation gives the state back before the result.
+      return parts.update([*state, *report, *sums])[len(of_state) :]
+
+    return tf.function(
+      finish, input_signature=[values.spec(t) for t in types], autograph=False
+    ).get_concrete_function()
+
+
+def function(part: graphs.TensorFlowPart) -> Callable[..., Any]:
+  """Returns a part as a plain function of flat tensors."""
+  signature = [values.spec(t) for t in values.leaves(part.parameter_type)]
+  return tf.function(
+    lambda *tensors: part(tensors), input_signature=signature, autograph=False
+  ).get_concrete_function()
+
+
+def _packed_ahead(
+  blocks: Iterator[cohorts.Block],
+) -> Iterator[tuple[cohorts.Block, list[Any]]]:
+  """Yields blocks with their arrays, the next one packed meanwhile."""
+
+  def pack() -> tuple[cohorts.Block, list[Any]] | None:
+    block = next(blocks, None)
+    return block and (block, programs.flat_arrays(block))
+
+  packed = pack()
+  if packed is None:
+    return
+  with futures.ThreadPoolExecutor(1) as packer:
+    while packed is not None:
+      ahead = packer.submit(pack)
+      yield packed
+      packed = ahead.result()
+
+
+def _suspects(cohort: cohorts.Cohort, block: cohorts.Block) -> str:
+  ids = cohort.client_ids[block.first : block.first + block.num_clients]
+  shown = ', '.join(ids[:5]) + (', ...' if len(ids) > 5 else '')
+  return f'The work of client {shown}'
+
+
+def _unsupported(message: str) -> str:
+  """Returns the part of XLA's message that names operations."""
+  return ' '.join(message.split('\n')[0].split())[:300]
