@@ -67,13 +67,28 @@ class ComparisonFlags(flag_groups.FlagGroup):
     )
 
   def check(self) -> None:
-    """Refuses systems that there are not."""
+    """Refuses systems that there are not, and effort without its system."""
     super().check()
+    chosen = ','.join(self._systems.value)
     for name in self._systems.value or ['']:
       if name not in SYSTEMS:
         raise UnknownSystemError(
           f'Expected systems out of {", ".join(SYSTEMS)}, found '
-          f'--system={",".join(self._systems.value)}.'
+          f'--system={chosen}.'
+        )
+    for system, epochs in (
+      ('central', self._central_epochs),
+      ('local', self._local_epochs),
+    ):
+      if epochs.present and system not in self._systems.value:
+        raise flag_groups.FlagError(
+          f'Expected {system} in --system where --{epochs.name} is given, '
+          f'found --system={chosen}, with which it has no effect; remove one '
+          'of them.'
+        )
+      if epochs.value < 1:
+        raise flag_groups.FlagError(
+          f'Expected --{epochs.name} of at least 1, found {epochs.value}.'
         )
 
   def run(

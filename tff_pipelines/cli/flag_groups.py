@@ -82,17 +82,23 @@ class FlagGroup:
     Raises:
       FlagError: Naming the flag, the choice it needs and the one found.
     """
-    for declared in self._declared:
-      if declared.only_with is None or not declared.holder.present:
+    by_name = {declared.holder.name: declared for declared in self._declared}
+    for given in self._declared:
+      if not given.holder.present:
         continue
-      other, values = declared.only_with
-      found = flags.FLAGS[other].value
-      if found not in values:
-        wanted = ' or '.join(f'--{other}={value}' for value in values)
-        raise FlagError(
-          f'Expected {wanted} where --{declared.holder.name} is given, found '
-          f'--{other}={found}, with which it has no effect; remove one of them.'
-        )
+      # The flag it depends on can depend on another in turn.
+      needed = given.only_with
+      while needed is not None:
+        other, values = needed
+        found = flags.FLAGS[other].value
+        if found not in values:
+          wanted = ' or '.join(f'--{other}={value}' for value in values)
+          raise FlagError(
+            f'Expected {wanted} where --{given.holder.name} is given, found '
+            f'--{other}={found}, with which it has no effect; remove one of '
+            'them.'
+          )
+        needed = by_name[other].only_with if other in by_name else None
 
   def configuration(self) -> dict[str, Any]:
     """Returns the values of the flags that identify a run."""

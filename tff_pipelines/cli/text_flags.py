@@ -239,6 +239,11 @@ class TextFeatureFlags(flag_groups.FlagGroup):
   def get(self) -> text_classification.FeatureChoice:
     """Returns the features that the flags describe."""
     hashed = self._kind.value == 'hashed'
+    if not hashed and self._vocabulary_size.value < 1:
+      raise flag_groups.FlagError(
+        'Expected --vocabulary_size of at least 1, found '
+        f'{self._vocabulary_size.value}.'
+      )
     return text_classification.FeatureChoice(
       text_features.TextFeatures(
         num_buckets=self._num_buckets.value,

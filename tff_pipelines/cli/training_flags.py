@@ -129,6 +129,16 @@ class ProgramFlags(flag_groups.FlagGroup):
       'seed', 0, 'all random choices of the simulation follow from it'
     )
 
+  def check(self) -> None:
+    """Refuses a metric that no stop rule looks at."""
+    super().check()
+    if self._metric.present and not (self._target.value or self._plateau.value):
+      raise flag_groups.FlagError(
+        f'Expected --{self._target.name} or --{self._plateau.name} where '
+        f'--{self._metric.name} is given, found neither, so that it has no '
+        'effect; add one or remove it.'
+      )
+
   @property
   def seed(self) -> int:
     """The run's seed."""

@@ -84,6 +84,9 @@ class Participation:
 
     Returns:
       Distinct client indices, int64[cohort], in the order of the draw.
+
+    Raises:
+      ValueError: If the round is below 1.
     """
     if round_num < 1:
       raise ValueError(

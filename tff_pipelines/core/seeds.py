@@ -23,6 +23,9 @@ def derive(seed: int, *path: str | int) -> int:
 
   Returns:
     An integer in [0, 2**128), the BLAKE2b digest of the encoded arguments.
+
+  Raises:
+    TypeError: If a part is neither a string nor an integer.
   """
   digest = hashlib.blake2b(digest_size=16)
   for part in (seed, *path):

@@ -244,6 +244,9 @@ def count_vocabulary(
 
   Returns:
     Words, those of most clients first, ties in alphabetical order.
+
+  Raises:
+    TextFeaturesError: If no word has enough clients.
   """
   num_clients: collections.Counter[str] = collections.Counter()
   for texts in texts_by_client:

@@ -85,7 +85,11 @@ def split_by_distinct_text(
 def split_first(
   records: TextRecords, train_fraction: float
 ) -> tuple[TextRecords, TextRecords]:
-  """Takes the first records for training, the rest for testing."""
+  """Takes the first records for training, the rest for testing.
+
+  Raises:
+    SplitError: If one side would be empty.
+  """
   num_train = round(len(records) * train_fraction)
   if not 0 < num_train < len(records):
     raise SplitError(

@@ -16,8 +16,9 @@ import tensorflow_federated as tff
 from tff_pipelines.core import client_batches
 from tff_pipelines.execution.xla import graphs, values
 
-# What a block holds at the most, in bytes of padded examples.
-_BLOCK_BYTES = 64 * 2**20
+# What a block holds at the most, in bytes of padded examples: little enough
+# to be packed while the block before it computes.
+_BLOCK_BYTES = 8 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -395,7 +396,9 @@ def _padded(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
   """Returns an array whose first dimensions have grown to `shape`."""
   if list(array.shape[: len(shape)]) == list(shape):
     return array
-  fill = b'' if array.dtype == object else 0
-  grown = np.full([*shape, *array.shape[len(shape) :]], fill, array.dtype)
+  # Nobody reads the padding, so it is left as it is.
+  grown = np.empty([*shape, *array.shape[len(shape) :]], array.dtype)
+  if array.dtype == object:
+    grown.fill(b'')
   grown[tuple(slice(n) for n in array.shape[: len(shape)])] = array
   return grown

@@ -1,0 +1,42 @@
+"""Runs one system on one job, a round for each line on standard input.
+
+  python -m benchmarks.worker MODULE CLASS JOB WEIGHTS.npz
+
+Answers each line with the seconds of a round; at the end of the input it writes
+its weights and its peak memory.
+"""
+
+import importlib
+import os
+import resource
+import sys
+import time
+
+import numpy as np
+
+from benchmarks import jobs
+
+
+def main() -> None:
+  """Serves rounds until the input ends."""
+  module, name, job, path = sys.argv[1:]
+  # Libraries print to standard output; the answers have it to themselves.
+  answers = os.fdopen(os.dup(1), 'w')
+  os.dup2(2, 1)
+  system_class = getattr(
+    importlib.import_module(f'benchmarks.systems.{module}'), name
+  )
+  system = system_class(jobs.JOBS[job])
+  print('ready', file=answers, flush=True)
+  for _ in sys.stdin:
+    started = time.perf_counter()
+    system.round()
+    print(time.perf_counter() - started, file=answers, flush=True)
+  np.savez(path, *system.weights())
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+  children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+  print(max(peak, children), file=answers, flush=True)
+
+
+if __name__ == '__main__':
+  main()

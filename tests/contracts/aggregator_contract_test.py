@@ -1,0 +1,117 @@
+"""What every aggregator of the registry satisfies."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow_federated as tff
+
+from tff_pipelines.aggregators import registry
+
+pytestmark = pytest.mark.usefixtures('native_context')
+
+VALUE_TYPE = tff.types.to_type(
+  collections.OrderedDict(
+    matrix=tff.TensorType(np.float32, [3, 2]), scalar=tff.TensorType(np.float32)
+  )
+)
+
+
+def value(seed: int) -> collections.OrderedDict:
+  """An update of Euclidean norm 0.5: robust aggregators leave it as it is."""
+  vector = np.random.default_rng(seed).normal(size=7)
+  vector = (0.5 * vector / np.linalg.norm(vector)).astype(np.float32)
+  return collections.OrderedDict(
+    matrix=vector[:6].reshape(3, 2), scalar=vector[6]
+  )
+
+
+class Aggregation:
+  """A process of either kind; weights are given to those that take them."""
+
+  def __init__(self, name: str):
+    factory = registry.build(name)
+    self.is_weighted = isinstance(
+      factory, tff.aggregators.WeightedAggregationFactory
+    )
+    if self.is_weighted:
+      self.process = factory.create(VALUE_TYPE, tff.TensorType(np.float32))
+    else:
+      self.process = factory.create(VALUE_TYPE)
+
+  def first_round(self, values, weights):
+    return self.next(self.process.initialize(), values, weights)
+
+  def next(self, state, values, weights):
+    if self.is_weighted:
+      return self.process.next(state, values, weights)
+    return self.process.next(state, values)
+
+
+@pytest.fixture(scope='module', params=registry.AGGREGATORS)
+def aggregation(request) -> Aggregation:
+  return Aggregation(request.param)
+
+
+def assert_close(found, expected, tolerance: float = 1e-6) -> None:
+  assert list(found) == list(expected)
+  for name in expected:
+    np.testing.assert_allclose(found[name], expected[name], atol=tolerance)
+
+
+def test_the_result_has_the_type_of_the_values(aggregation):
+  result = aggregation.process.next.type_signature.result.result
+  assert result.placement is tff.SERVER
+  assert result.member.is_equivalent_to(VALUE_TYPE)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_mean_of_equal_updates_is_that_update(aggregation, seed):
+  found = aggregation.first_round([value(seed)] * 4, [1.0, 2.0, 3.0, 4.0])
+  assert_close(found.result, value(seed))
+
+
+def test_a_cohort_of_one_is_its_update(aggregation):
+  assert_close(aggregation.first_round([value(0)], [3.0]).result, value(0))
+
+
+def test_zero_updates_give_zero(aggregation):
+  zero = collections.OrderedDict(
+    matrix=np.zeros([3, 2], np.float32), scalar=np.float32(0)
+  )
+  assert_close(
+    aggregation.first_round([zero] * 3, [1.0, 2.0, 3.0]).result, zero
+  )
+
+
+def test_the_aggregate_of_equal_weights_is_the_mean(aggregation):
+  values = [value(seed) for seed in range(4)]
+  expected = {
+    name: np.mean([v[name] for v in values], axis=0) for name in values[0]
+  }
+  found = aggregation.first_round(values, [2.0] * 4)
+  assert_close(found.result, expected)
+
+
+def rounds(aggregation, order) -> list:
+  """The results of three rounds of five clients in the given order."""
+  state, results = aggregation.process.initialize(), []
+  for round_num in range(3):
+    values = [value(10 * round_num + c) for c in order]
+    output = aggregation.next(state, values, [1.0 + c for c in order])
+    state = output.state
+    results.append(output.result)
+  return results
+
+
+def test_rounds_are_deterministic(aggregation):
+  first, second = (rounds(aggregation, [0, 1, 2, 3, 4]) for _ in range(2))
+  for one, other in zip(first, second, strict=True):
+    assert_close(one, other, tolerance=0)
+
+
+def test_the_order_of_the_clients_does_not_matter(aggregation):
+  first = rounds(aggregation, [0, 1, 2, 3, 4])
+  second = rounds(aggregation, [3, 0, 4, 2, 1])
+  for one, other in zip(first, second, strict=True):
+    assert_close(one, other)
