@@ -135,12 +135,10 @@ def _from_client_batches(
       f'Expected values of the type {type_spec} at the clients, found a '
       'ClientBatches, which is a sequence of batches a client.'
     )
-  found = tff.types.tensorflow_to_type(
-    tf.nest.map_structure(
-      lambda a: tf.TensorSpec([None, *a.shape[2:]], a.dtype), batches.elements
-    )
+  spec = tf.nest.map_structure(
+    lambda a: tf.TensorSpec([None, *a.shape[2:]], a.dtype), batches.elements
   )
-  type_spec.element.check_assignable_from(found)
+  type_spec.element.check_assignable_from(tff.types.tensorflow_to_type(spec))
   return Sequences(
     tuple(tf.nest.flatten(batches.elements)),
     batches.batch_sizes,
@@ -298,9 +296,9 @@ class Capacity:
 def choose_capacity(cohort: Cohort, shards: int) -> Capacity:
   """Returns a capacity that suits cohorts like this one.
 
-  Room for a shard of the cohort and a quarter more, so that the next cohort,
-  which is a little larger, still fits; but not more than `_BLOCK_BYTES`, unless
-  a single client needs it.
+  Room for just a shard of the cohort, so that like cohorts need no padding, but
+  not more than `_BLOCK_BYTES` unless a single client needs it. A larger cohort
+  takes more blocks.
   """
   elements = []
   for sequences in cohort.sequences:
@@ -308,14 +306,14 @@ def choose_capacity(cohort: Cohort, shards: int) -> Capacity:
     element_bytes = sum(
       c.nbytes // max(1, len(c)) for c in sequences.components
     )
-    wanted = -(-int(counts.sum()) * 5 // (4 * shards))
+    wanted = -(-int(counts.sum()) // shards)
     allowed = max(1, _BLOCK_BYTES // max(1, element_bytes))
     longest = int(counts.max(initial=1))
     # Twice the longest, so that a longer one later does not compile anew.
     elements.append(
       max(min(wanted, allowed), min(2 * longest, allowed), longest)
     )
-  clients = max(1, -(-cohort.num_clients * 5 // (4 * shards)))
+  clients = max(1, -(-cohort.num_clients // shards))
   tensor_bytes = sum(
     leaf.nbytes // max(1, len(leaf))
     for leaf in cohort.leaves

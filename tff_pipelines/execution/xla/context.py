@@ -129,16 +129,16 @@ class XlaContext(tff.framework.SyncContext):
 
   def _make_plan(self, comp: tff.Computation) -> _Plan:
     signature = comp.type_signature
-    if not _is_federated(signature.parameter) and not _is_federated(
-      signature.result
-    ):
-      part = graphs.read(comp)
+    if not splitting.has_clients(comp):
+      part = splitting.local(comp)
       if any(isinstance(t, tff.SequenceType) for t in _leaves(signature)):
         raise graphs.NotLowerableError('it takes or returns a sequence')
-      return self._plain(comp, part, 'it is TensorFlow without placements')
-    if signature.parameter is None:
-      part = splitting.initialization(comp)
-      return self._plain(comp, part, 'it computes at the server alone')
+      where = (
+        'it computes at the server alone'
+        if values.is_federated(signature.result)
+        else 'it is TensorFlow without placements'
+      )
+      return self._plain(comp, part, where)
     parts = splitting.split(comp)
     if _has_strings(parts.work.type_signature):
       return self._as_function(comp, 'XLA has no strings', parts)
@@ -221,16 +221,6 @@ class XlaContext(tff.framework.SyncContext):
       ),
       lambda arg: self._native.invoke(comp, arg),
     )
-
-
-def _is_federated(type_spec: tff.Type | None) -> bool:
-  if isinstance(type_spec, tff.FederatedType):
-    return True
-  if isinstance(type_spec, tff.StructType):
-    return any(
-      _is_federated(e) for _, e in tff.structure.iter_elements(type_spec)
-    )
-  return False
 
 
 def _leaves(signature: tff.FunctionType) -> list[tff.Type]:

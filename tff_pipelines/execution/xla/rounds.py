@@ -70,6 +70,8 @@ class Round:
     self._result_type = computation.type_signature.result
     self._parts = parts
     self._threads = threads or os.cpu_count() or 1
+    # One shard is for the caller's own thread.
+    self._pool = futures.ThreadPoolExecutor(max(1, self._threads - 1))
     self._capacity: cohorts.Capacity | None = None
     self._batching = programs.Batching.FULL
     self._program: Callable[..., Any] | None = None
@@ -167,7 +169,7 @@ class Round:
 
   def _map(
     self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]
-  ) -> list[Any]:
+  ) -> Any:
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
       results = self._run(
         [*context, np.int32(block.num_clients), *arguments], cohort, block
@@ -176,11 +178,11 @@ class Round:
       return [*(carried or []), results]
 
     by_block = [b for shard in self._over_shards(cohort, run) for b in shard]
-    return [
-      values.pack([column[c] for column in results], self._result_type.member)
-      for results in by_block
-      for c in range(len(results[0]) if results else 0)
+    columns = [
+      [value for results in by_block for value in results[k]]
+      for k in range(len(values.leaves(self._result_type)))
     ]
+    return values.pack_clients(columns, self._result_type)
 
   def _over_shards(self, cohort: cohorts.Cohort, run: _RunBlock) -> list[Any]:
     """Runs the blocks of each shard in order, the shards side by side."""
@@ -189,14 +191,13 @@ class Round:
     def over_blocks(clients: range) -> Any:
       carried = None
       blocks = cohorts.blocks(cohort, clients, self._capacity)
-      for block, arguments in _packed_ahead(blocks):
+      for block, arguments in _packed_ahead(blocks, clients.stop):
         carried = run(carried, block, arguments)
       return carried
 
-    if len(shards) <= 1:
-      return [over_blocks(shard) for shard in shards]
-    with futures.ThreadPoolExecutor(len(shards)) as pool:
-      return list(pool.map(over_blocks, shards))
+    others = [self._pool.submit(over_blocks, shard) for shard in shards[1:]]
+    first = [over_blocks(shard) for shard in shards[:1]]
+    return first + [other.result() for other in others]
 
   def _run(
     self, arguments: list[Any], cohort: cohorts.Cohort, block: cohorts.Block
@@ -246,23 +247,30 @@ def function(part: graphs.TensorFlowPart) -> Callable[..., Any]:
   ).get_concrete_function()
 
 
-def _packed_ahead(
-  blocks: Iterator[cohorts.Block],
-) -> Iterator[tuple[cohorts.Block, list[Any]]]:
-  """Yields blocks with their arrays, the next one packed meanwhile."""
+# Packs the blocks of all rounds; a round has at most a shard a core.
+_packers = futures.ThreadPoolExecutor(os.cpu_count() or 1)
 
-  def pack() -> tuple[cohorts.Block, list[Any]] | None:
-    block = next(blocks, None)
-    return block and (block, programs.flat_arrays(block))
+
+def _packed_ahead(
+  blocks: Iterator[cohorts.Block], stop: int
+) -> Iterator[tuple[cohorts.Block, list[Any]]]:
+  """Yields blocks with their arrays, the next one packed meanwhile.
+
+  Args:
+    blocks: The blocks of a shard, packed when they are asked for.
+    stop: The client after the shard's last.
+  """
+
+  def pack() -> tuple[cohorts.Block, list[Any]]:
+    block = next(blocks)
+    return block, programs.flat_arrays(block)
 
   packed = pack()
-  if packed is None:
-    return
-  with futures.ThreadPoolExecutor(1) as packer:
-    while packed is not None:
-      ahead = packer.submit(pack)
-      yield packed
-      packed = ahead.result()
+  while packed[0].first + packed[0].num_clients < stop:
+    ahead = _packers.submit(pack)
+    yield packed
+    packed = ahead.result()
+  yield packed
 
 
 def _suspects(cohort: cohorts.Cohort, block: cohorts.Block) -> str:

@@ -6,11 +6,12 @@ they have it.
 """
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.execution.xla import graphs
+from tff_pipelines.execution.xla import graphs, values
 
 _mapreduce = tff.backends.mapreduce
 
@@ -82,6 +83,13 @@ def arguments(computation: tff.Computation) -> Arguments:
   )
 
 
+def has_clients(computation: tff.Computation) -> bool:
+  """Whether a computation has an argument at the clients."""
+  if not values.is_federated(computation.type_signature.parameter):
+    return False
+  return bool(arguments(computation).clients)
+
+
 def argument_types(computation: tff.Computation) -> list[tff.Type]:
   """Returns the types of a computation's arguments."""
   parameter = computation.type_signature.parameter
@@ -99,8 +107,6 @@ def split(computation: tff.Computation) -> Aggregation | ClientMap:
     NotLowerableError: If TFF's compiler cannot split it.
   """
   where = arguments(computation)
-  if not where.clients:
-    raise graphs.NotLowerableError('it has no argument at the clients')
   try:
     if _placement(computation.type_signature.result) is tff.CLIENTS:
       form = _mapreduce.get_broadcast_form_for_computation(
@@ -130,23 +136,54 @@ def split(computation: tff.Computation) -> Aggregation | ClientMap:
   )
 
 
-def initialization(computation: tff.Computation) -> graphs.TensorFlowPart:
-  """Returns what a computation without arguments computes at the server.
+def local(computation: tff.Computation) -> graphs.TensorFlowPart:
+  """Returns what a computation without client data computes, as one part.
+
+  Its arguments and results are at the server, or have no placement.
 
   Raises:
-    NotLowerableError: If that is not plain TensorFlow.
+    NotLowerableError: If TFF's compiler finds it is not plain TensorFlow.
   """
   try:
-    return graphs.read(
-      _mapreduce.get_state_initialization_computation(
-        computation, _without_grappler()
-      )
+    block = _mapreduce.consolidate_and_extract_local_processing(
+      _at_one_place(computation).to_building_block(), _without_grappler()
     )
   except (TypeError, ValueError, NotImplementedError) as error:
     reason = str(error).strip().splitlines()[0][:200]
     raise graphs.NotLowerableError(
-      f'its result is not made at the server alone ({reason})'
+      f'its result is not made at one place alone ({reason})'
     ) from error
+  extracted = tff.framework.ConcreteComputation.from_building_block(block)
+  return graphs.read(extracted)
+
+
+def _at_one_place(computation: tff.Computation) -> tff.Computation:
+  """Returns it with one argument and one result at the server, if placed."""
+  signature = computation.type_signature
+  if not values.is_federated(signature.parameter) and not values.is_federated(
+    signature.result
+  ):
+    return computation
+  if _placement(signature.result) is not tff.SERVER:
+    raise graphs.NotLowerableError(
+      'its result is at the clients, and it has no argument there'
+    )
+  if signature.parameter is None:
+
+    @tff.federated_computation
+    def made():
+      return _zipped(computation())
+
+    return made
+  where = arguments(computation)
+  types = argument_types(computation)
+  members = tff.StructType([types[p].member for p in where.server])
+
+  @tff.federated_computation(tff.FederatedType(members, tff.SERVER))
+  def mapped(server):
+    return _zipped(computation(*[server[k] for k in range(len(types))]))
+
+  return mapped
 
 
 def _wrap(
@@ -162,14 +199,20 @@ def _wrap(
     tff.FederatedType(packed(where.clients), tff.CLIENTS),
   )
   def wrapped(server, clients):
-    values = {p: server[k] for k, p in enumerate(where.server)}
-    values |= {p: clients[k] for k, p in enumerate(where.clients)}
-    result = computation(*[values[p] for p in range(len(types))])
-    if not isinstance(result.type_signature, tff.FederatedType):
-      result = tff.federated_zip(result)
+    given = {p: server[k] for k, p in enumerate(where.server)}
+    given |= {p: clients[k] for k, p in enumerate(where.clients)}
+    result = computation(*[given[p] for p in range(len(types))])
+    result = _zipped(result)
     return (server, result) if with_state else result
 
   return wrapped
+
+
+def _zipped(result: Any) -> Any:
+  """Returns a struct of federated values as one federated value."""
+  if isinstance(result.type_signature, tff.FederatedType):
+    return result
+  return tff.federated_zip(result)
 
 
 def _placement(type_spec: tff.Type) -> tff.framework.PlacementLiteral:
@@ -179,6 +222,10 @@ def _placement(type_spec: tff.Type) -> tff.framework.PlacementLiteral:
   def visit(part: tff.Type) -> None:
     if isinstance(part, tff.FederatedType):
       found.add(part.placement)
+      if part.placement is tff.CLIENTS and part.all_equal:
+        raise graphs.NotLowerableError(
+          'a result of it is the same at all clients'
+        )
     elif isinstance(part, tff.StructType):
       for _, element in tff.structure.iter_elements(part):
         visit(element)

@@ -24,6 +24,17 @@ def leaves(type_spec: tff.Type) -> list[tff.Type]:
   return [type_spec]
 
 
+def is_federated(type_spec: tff.Type | None) -> bool:
+  """Whether something in a type is placed."""
+  if isinstance(type_spec, tff.FederatedType):
+    return True
+  if isinstance(type_spec, tff.StructType):
+    return any(
+      is_federated(e) for _, e in tff.structure.iter_elements(type_spec)
+    )
+  return False
+
+
 def spec(type_spec: tff.TensorType) -> tf.TensorSpec:
   """Returns the TensorFlow form of a tensor type."""
   return tf.TensorSpec(type_spec.shape, tf.as_dtype(type_spec.dtype))
@@ -116,6 +127,31 @@ def pack(flat: Sequence[Any], type_spec: tff.Type) -> Any:
         ]
       )
     return next(remaining)
+
+  return tff.types.type_to_py_container(build(type_spec), type_spec)
+
+
+def pack_clients(
+  columns: Sequence[Sequence[Any]], type_spec: tff.Type
+) -> Any:
+  """Returns a result at the clients, one list a placed value.
+
+  Args:
+    columns: One value a client, for each tensor of the type.
+    type_spec: A type at the clients, or a struct of such.
+  """
+  remaining = iter(columns)
+
+  def build(type_spec: tff.Type) -> Any:
+    if isinstance(type_spec, tff.FederatedType):
+      own = [next(remaining) for _ in leaves(type_spec)]
+      return [pack(row, type_spec.member) for row in zip(*own, strict=True)]
+    return tff.structure.Struct(
+      [
+        (name, build(element))
+        for name, element in tff.structure.iter_elements(type_spec)
+      ]
+    )
 
   return tff.types.type_to_py_container(build(type_spec), type_spec)
 
