@@ -33,7 +33,7 @@ class Column:
 # What every system that is trained in rounds can tell.
 EFFORT = (
   Column('rounds', 'rounds', 'rounds', 'count'),
-  Column('seconds', 'seconds', 'seconds', 'seconds'),
+  Column('seconds', 'seconds', 'time', 'seconds'),
 )
 
 

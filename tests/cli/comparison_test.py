@@ -1,0 +1,232 @@
+"""Several systems on one task, with one table in the end."""
+
+from absl import flags
+from absl.testing import flagsaver
+import numpy as np
+import pytest
+import tensorflow_federated as tff
+
+from tff_pipelines.cli import comparison, flag_groups
+from tff_pipelines.core import participation
+from tff_pipelines.data import batching, population
+from tff_pipelines.learning import fed_avg, optimizers
+from tff_pipelines.models import text_classifiers
+from tff_pipelines.programs import results, run_directory, stop_rules, training
+
+COLUMNS = (
+  results.Column('accuracy', 'accuracy', 'accuracy', 'percent', 'higher'),
+  *results.EFFORT,
+)
+CLIENT_OPTIMIZER = optimizers.OptimizerConfig('sgd', 0.5)
+
+
+@pytest.fixture(autouse=True)
+def registry():
+  """absl's registry, without the flags of this test afterwards."""
+  with flagsaver.flagsaver():
+    yield
+
+
+def texts(sizes: tuple[int, ...], seed: int) -> population.ArrayPopulation:
+  """Clients with random texts of two features out of four."""
+  rng = np.random.default_rng(seed)
+  ends = np.cumsum(sizes)
+  x = {
+    'ids': rng.integers(0, 4, [ends[-1], 2]).astype(np.int32),
+    'weights': rng.random([ends[-1], 2]).astype(np.float32),
+  }
+  y = rng.integers(0, 2, ends[-1]).astype(np.int32)
+  rows = {
+    f'client_{i}': np.arange(end - size, end)
+    for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+  }
+  return population.ArrayPopulation((x, y), rows)
+
+
+DATASET = population.FederatedDataset(
+  'texts', texts((3, 2, 4), seed=1), texts((5, 3), seed=2), ('ham', 'spam'), {}
+)
+PROGRAM = training.TrainingProgram(
+  rounds=2,
+  participation=participation.Participation(3, 2),
+  batching=batching.Batching(2),
+  seed=4,
+)
+
+
+@pytest.fixture(scope='module')
+def model():
+  return text_classifiers.build_logistic_regression(
+    4, DATASET.train.batch_spec
+  ).functional
+
+
+@pytest.fixture(scope='module')
+def process(model, native_context):
+  return fed_avg.build(
+    model,
+    client_optimizer=CLIENT_OPTIMIZER.build(),
+    server_optimizer=tff.learning.optimizers.build_sgdm(1.0),
+    aggregator=tff.aggregators.MeanFactory(),
+  )
+
+
+def parsed(*arguments: str) -> comparison.ComparisonFlags:
+  group = comparison.ComparisonFlags(central_epochs=3, local_epochs=2)
+  flags.FLAGS(['program', *arguments])
+  return group
+
+
+@pytest.fixture
+def compare(model, process, tmp_path):
+  """Compares the systems of a command line in `tmp_path`."""
+
+  def compare_systems(
+    *arguments: str, program: training.TrainingProgram = PROGRAM
+  ) -> comparison.Outcome:
+    with flagsaver.flagsaver():
+      group = parsed(*arguments)
+      group.check()
+      return group.run(
+        DATASET,
+        model,
+        process,
+        client_optimizer=CLIENT_OPTIMIZER,
+        program=program,
+        columns=COLUMNS,
+        directory=run_directory.RunDirectory(tmp_path),
+      )
+
+  return compare_systems
+
+
+def last_accuracy(path) -> float:
+  head, *_, last = (line.split(',') for line in path.read_text().splitlines())
+  return float(last[head.index('test/accuracy')])
+
+
+def test_three_systems_are_three_rows_best_informed_last_and_are_not_redone(
+  compare, tmp_path
+):
+  outcome = compare('--central_epochs=3')
+  central, local, federated = outcome.rows
+  systems = [row['system'] for row in outcome.rows]
+  assert systems == ['central', 'local', 'federated']
+  assert (central['rounds'], federated['rounds']) == (3, 2)
+  assert central['accuracy'] == last_accuracy(
+    tmp_path / 'central' / 'metrics.csv'
+  )
+  assert federated['accuracy'] == last_accuracy(tmp_path / 'metrics.csv')
+  with open(tmp_path / 'simulation_only' / 'local_models.csv') as file:
+    head, *people = (line.split(',') for line in file.read().splitlines())
+  accuracies = sorted(float(row[head.index('accuracy')]) for row in people)
+  assert [row[:2] for row in people] == [
+    ['client_0', '3'], ['client_1', '2'], ['client_2', '4'],
+  ]  # fmt: skip
+  assert [local[f'accuracy{s}'] for s in ('_min', '', '_max')] == accuracies
+  assert local['rounds'] is None and local['seconds'] > 0
+  assert outcome.notes == [
+    'local: median over 3 people (minimum to maximum), each tested on the test '
+    'texts of everyone'
+  ]
+
+  def forbidden(*_, **__):
+    raise AssertionError('Nothing is trained again.')
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(training, '_round', forbidden)
+    patch.setattr(comparison.baselines, 'train_locally', forbidden)
+    again = compare('--central_epochs=3')
+  assert again.rows == [central, {**local, 'seconds': None}, federated]
+  assert again.notes == outcome.notes
+  for found, expected in zip(again.weights, outcome.weights, strict=True):
+    np.testing.assert_array_equal(found, expected)
+
+
+def assert_weights_are_federated(outcome: comparison.Outcome, process) -> None:
+  """Compares with a plain loop of the two rounds of `PROGRAM`."""
+  state = process.initialize()
+  for round_num in (1, 2):
+    cohort = PROGRAM.participation.select(4, round_num)
+    batches = DATASET.train.batches(
+      cohort, PROGRAM.batching, seed=4, round_num=round_num
+    )
+    state = process.next(state, batches).state
+  expected = process.get_model_weights(state).trainable
+  for found, weight in zip(outcome.weights, expected, strict=True):
+    np.testing.assert_array_equal(found, weight)
+
+
+def test_order_of_the_flag_decides_neither_rows_nor_model(compare, process):
+  outcome = compare('--system=federated,central', '--central_epochs=1')
+  assert [row['system'] for row in outcome.rows] == ['central', 'federated']
+  assert_weights_are_federated(outcome, process)
+
+
+def test_federated_alone_is_the_program_in_the_run_directory_itself(
+  compare, process, tmp_path
+):
+  outcome = compare('--system=federated')
+  assert sorted(path.name for path in tmp_path.iterdir()) == [
+    'checkpoints', 'metrics.csv', 'tensorboard',
+  ]  # fmt: skip
+  assert_weights_are_federated(outcome, process)
+
+
+def test_central_alone_gives_its_weights(compare, tmp_path):
+  outcome = compare('--system=central', '--central_epochs=1')
+  assert [path.name for path in tmp_path.iterdir()] == ['central']
+  assert [np.shape(w) for w in outcome.weights] == [(4, 1), ()]
+  assert np.any(outcome.weights[0] != 0)
+
+
+def test_local_alone_has_no_model_for_everyone(compare):
+  outcome = compare('--system=local', '--local_epochs=1')
+  assert [row['system'] for row in outcome.rows] == ['local']
+  assert outcome.weights is None
+
+
+def test_note_says_why_a_system_stopped_early(compare):
+  program = training.TrainingProgram(
+    rounds=9,
+    participation=PROGRAM.participation,
+    batching=PROGRAM.batching,
+    seed=4,
+    stop_rules=(stop_rules.MetricTarget('cohort/clients', 2.0),),
+  )
+  outcome = compare('--system=federated', program=program)
+  assert outcome.rows[0]['rounds'] == 1
+  assert outcome.notes == [
+    'federated: stopped early, cohort/clients reached 2.0000 (target 2.0)'
+  ]
+
+
+@pytest.mark.parametrize(
+  'systems', ['', 'federal', 'central,everything', 'central,,local']
+)
+def test_system_that_there_is_not_is_refused(systems):
+  with pytest.raises(comparison.UnknownSystemError) as raised:
+    parsed(f'--system={systems}').check()
+  assert str(raised.value) == (
+    'Expected systems out of central, local, federated, found '
+    f'--system={systems}.'
+  )
+
+
+@pytest.mark.parametrize('system', ['central', 'local'])
+def test_effort_for_a_system_that_is_not_chosen_is_refused(system):
+  with pytest.raises(flag_groups.FlagError) as raised:
+    parsed('--system=federated', f'--{system}_epochs=5').check()
+  assert str(raised.value) == (
+    f'Expected {system} in --system where --{system}_epochs is given, found '
+    '--system=federated, with which it has no effect; remove one of them.'
+  )
+
+
+@pytest.mark.parametrize('system', ['central', 'local'])
+def test_no_effort_is_refused_by_name(system):
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=rf'^Expected --{system}_epochs of at least 1, found 0\.$',
+  ):
+    parsed(f'--{system}_epochs=0').check()

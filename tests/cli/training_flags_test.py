@@ -1,0 +1,243 @@
+"""Flags of the training program become what they say."""
+
+from absl import flags
+from absl.testing import flagsaver
+import pytest
+import tensorflow_federated as tff
+
+from tff_pipelines.aggregators import registry
+from tff_pipelines.cli import flag_groups, training_flags
+from tff_pipelines.core import participation
+from tff_pipelines.data import batching
+from tff_pipelines.execution import contexts, native
+from tff_pipelines.learning import optimizers
+from tff_pipelines.programs import stop_rules, training
+
+
+@pytest.fixture(autouse=True)
+def registry_of_flags():
+  """absl's registry, without the flags of this test afterwards."""
+  with flagsaver.flagsaver():
+    yield
+
+
+def parsed(group: flag_groups.FlagGroup, *arguments: str):
+  flags.FLAGS(['program', *arguments])
+  group.check()
+  return group
+
+
+def program_flags() -> training_flags.ProgramFlags:
+  return training_flags.ProgramFlags(
+    rounds=40, clients_per_round=20, batch_size=10, evaluate_every=2
+  )
+
+
+def program(*arguments: str, population_size: int = 50):
+  return parsed(program_flags(), *arguments).get(population_size)
+
+
+# The program.
+
+
+def test_defaults_are_those_of_the_task():
+  assert program() == training.TrainingProgram(
+    rounds=40,
+    participation=participation.Participation(50, 20, 'uniform'),
+    batching=batching.Batching(10, epochs=1, max_examples=None),
+    seed=0,
+    evaluate_every=2,
+    checkpoint_every=10,
+    stop_rules=(),
+  )
+
+
+def test_every_flag_arrives():
+  assert program(
+    '--rounds=3',
+    '--participation=poisson',
+    '--clients_per_round=5',
+    '--batch_size=7',
+    '--client_epochs=2',
+    '--max_examples_per_client=30',
+    '--evaluate_every=4',
+    '--checkpoint_every=6',
+    '--stop_metric=test/auc',
+    '--stop_at_target=0.9',
+    '--stop_after_plateau=8',
+    '--stop_after_seconds=60',
+    '--seed=9',
+  ) == training.TrainingProgram(
+    rounds=3,
+    participation=participation.Participation(50, 5, 'poisson'),
+    batching=batching.Batching(7, epochs=2, max_examples=30),
+    seed=9,
+    evaluate_every=4,
+    checkpoint_every=6,
+    stop_rules=(
+      stop_rules.MetricTarget('test/auc', 0.9),
+      stop_rules.Plateau('test/auc', 8),
+      stop_rules.WallTime(60.0),
+    ),
+  )
+
+
+def test_seed_and_batch_size_are_known_before_the_population():
+  group = parsed(program_flags(), '--seed=-5', '--batch_size=3')
+  assert (group.seed, group.batch_size) == (-5, 3)
+
+
+@pytest.mark.parametrize('scheme', ['uniform', 'poisson', 'cyclic'])
+def test_small_population_takes_part_whole(scheme):
+  found = program(f'--participation={scheme}', population_size=4)
+  assert found.participation == participation.Participation(4, 4, scheme)
+
+
+def test_everyone_is_the_population_whatever_its_size():
+  found = program('--participation=everyone', population_size=50)
+  assert found.participation == participation.Participation(50, 50, 'everyone')
+
+
+@pytest.mark.parametrize(
+  'argument, error, told',
+  [
+    ('--rounds=0', training.TrainingProgramError, 'rounds of at least 1'),
+    ('--batch_size=0', batching.BatchingError, 'batch_size of at least 1'),
+    (
+      '--clients_per_round=0',
+      participation.ParticipationError,
+      'between 1 and population_size clients per round, found 0',
+    ),
+    (
+      '--stop_after_plateau=-1',
+      stop_rules.StopRuleError,
+      'plateau of at least 1 evaluation, found -1',
+    ),
+    (
+      '--max_examples_per_client=-1',
+      batching.BatchingError,
+      'max_examples of at least 1, found -1',
+    ),
+  ],
+)
+def test_values_that_make_no_sense_are_refused(argument, error, told):
+  with pytest.raises(error, match=told):
+    program(argument)
+
+
+def test_stop_metric_without_a_rule_that_looks_at_it_is_refused():
+  with pytest.raises(flag_groups.FlagError) as raised:
+    program('--stop_metric=test/auc', '--stop_after_seconds=5')
+  assert str(raised.value) == (
+    'Expected --stop_at_target or --stop_after_plateau where --stop_metric is '
+    'given, found neither, so that it has no effect; add one or remove it.'
+  )
+
+
+@pytest.mark.parametrize(
+  'rule', ['--stop_at_target=0.5', '--stop_after_plateau=2']
+)
+def test_stop_metric_with_a_rule_is_accepted(rule):
+  (found,) = program('--stop_metric=test/auc', rule).stop_rules
+  assert found.metric == 'test/auc'
+
+
+# The optimizers.
+
+
+def optimizer(*arguments: str, default=None) -> optimizers.OptimizerConfig:
+  default = default or optimizers.OptimizerConfig('sgd', 10.0)
+  return parsed(
+    training_flags.OptimizerFlags('client', default), *arguments
+  ).get()
+
+
+def test_optimizer_is_the_default_of_the_task():
+  for default in (
+    optimizers.OptimizerConfig('sgd', 10.0, momentum=0.9),
+    optimizers.OptimizerConfig('adam', 0.3, epsilon=1e-5),
+  ):
+    with flagsaver.flagsaver():
+      assert optimizer(default=default) == default
+
+
+def test_optimizer_flags_arrive():
+  assert optimizer(
+    '--client_learning_rate=0.5', '--client_momentum=0.25'
+  ) == optimizers.OptimizerConfig('sgd', 0.5, momentum=0.25)
+
+
+@pytest.mark.parametrize('name', ['adagrad', 'adam', 'yogi', 'rmsprop'])
+def test_adaptive_optimizer_has_no_momentum_of_the_default(name):
+  with_momentum = optimizers.OptimizerConfig('sgd', 1.0, momentum=0.9)
+  assert optimizer(
+    f'--client_optimizer={name}', '--client_epsilon=0.1', default=with_momentum
+  ) == optimizers.OptimizerConfig(name, 1.0, momentum=0.0, epsilon=0.1)
+
+
+def test_sides_have_flags_of_their_own():
+  sgd = optimizers.OptimizerConfig('sgd', 1.0)
+  client = training_flags.OptimizerFlags('client', sgd)
+  server = training_flags.OptimizerFlags('server', sgd)
+  flags.FLAGS(['program', '--server_optimizer=adam'])
+  assert (client.get().name, server.get().name) == ('sgd', 'adam')
+
+
+@pytest.mark.parametrize(
+  'arguments, told',
+  [
+    (
+      ['--client_optimizer=adam', '--client_momentum=0.9'],
+      'Expected --client_optimizer=sgd where --client_momentum is given',
+    ),
+    (['--client_epsilon=1'], 'where --client_epsilon is given, found --client'),
+  ],
+)
+def test_useless_optimizer_flag_is_refused(arguments, told):
+  with pytest.raises(flag_groups.FlagError, match=told):
+    optimizer(*arguments)
+
+
+def test_optimizer_that_cannot_be_built_is_refused():
+  with pytest.raises(
+    optimizers.OptimizerError, match=r'learning rate above 0, found 0\.0'
+  ):
+    optimizer('--client_learning_rate=0')
+
+
+# Aggregator and execution.
+
+
+@pytest.mark.parametrize('name', registry.AGGREGATORS)
+def test_every_registered_aggregator_is_a_choice(name, monkeypatch):
+  row = registry.Aggregator('what it does', tff.aggregators.SumFactory)
+  monkeypatch.setitem(registry.AGGREGATORS, name, row)
+  group = training_flags.AggregatorFlags()
+  found = parsed(group, f'--aggregator={name}').get()
+  assert type(found) is tff.aggregators.SumFactory
+  ((_, text),) = group.help_lines()
+  assert f'{name}: what it does' in text
+
+
+def test_aggregator_that_there_is_not_is_refused():
+  training_flags.AggregatorFlags()
+  with pytest.raises(flags.Error, match=r'should be one of <mean\|'):
+    flags.FLAGS(['program', '--aggregator=median'])
+
+
+def test_execution_installs_the_chosen_context():
+  before = tff.framework.get_context_stack().current
+  try:
+    parsed(training_flags.ExecutionFlags(), '--execution=native').install()
+    installed = tff.framework.get_context_stack().current
+  finally:
+    tff.framework.set_default_context(before)
+  assert isinstance(installed, native.NativeContext)
+  assert not installed.worker.started
+
+
+def test_execution_that_there_is_not_is_refused():
+  training_flags.ExecutionFlags()
+  with pytest.raises(flags.Error) as raised:
+    flags.FLAGS(['program', '--execution=abacus'])
+  assert f'one of <{"|".join(contexts.CONTEXTS)}>' in str(raised.value)
