@@ -8,10 +8,14 @@ noisy machine is noisy to all. They have to end with the same weights.
 """
 
 import argparse
+import atexit
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -68,7 +72,10 @@ class _Worker:
       stdout=subprocess.PIPE,
       stderr=subprocess.DEVNULL,
       text=True,
+      start_new_session=True,
     )
+    # Some systems leave processes of their own behind.
+    atexit.register(self._end)
     self.seconds: list[float] = []
     self._answer()
 
@@ -85,9 +92,13 @@ class _Worker:
     peak = float(self._answer())
     with np.load(self._weights) as archive:
       weights = [archive[name] for name in archive.files]
-    self._process.kill()
-    self._process.wait()
+    self._end()
     return peak, weights
+
+  def _end(self) -> None:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(self._process.pid, signal.SIGKILL)
+    self._process.wait()
 
   def _answer(self) -> str:
     assert self._process.stdout is not None

@@ -175,8 +175,8 @@ def test_ctrl_c_says_how_to_go_on(run):
   assert run(main=main) == (
     130,
     'cooking\n',
-    'Stopped. The same command with the --output_dir named above resumes the '
-    'run.\n',
+    'Stopped. The same command with --output_dir=RUN, the run directory, '
+    'resumes it.\n',
   )
 
 

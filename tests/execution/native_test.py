@@ -152,7 +152,9 @@ def test_missing_worker_says_what_to_install(monkeypatch, tmp_path):
 
 
 def test_unknown_context_is_refused_with_those_that_exist():
-  with pytest.raises(contexts.UnknownContextError, match="native, xla, found 'x'"):
+  with pytest.raises(
+    contexts.UnknownContextError, match="native, xla, found 'x'"
+  ):
     contexts.install('x')
 
 

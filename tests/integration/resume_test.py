@@ -259,8 +259,8 @@ def test_run_ended_at_seven_moments_ends_like_one_that_never_was(
   run = tasks.start(*command)
   assert run.end_when(lambda: rounds_in(path) > 3, signal.SIGINT) == 130
   assert run.stderr == (
-    'Stopped. The same command with the --output_dir named above resumes the '
-    'run.\n'
+    'Stopped. The same command with --output_dir=RUN, the run directory, '
+    'resumes it.\n'
   )
   assert f'(--output_dir={path} resumes it)' in run.stdout
   assert 3 < rounds_in(path) < 13

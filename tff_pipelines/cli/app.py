@@ -70,8 +70,8 @@ class Application:
       _fail(str(error))
     except KeyboardInterrupt:
       print(
-        'Stopped. The same command with the --output_dir named above resumes '
-        'the run.',
+        'Stopped. The same command with --output_dir=RUN, the run directory, '
+        'resumes it.',
         file=sys.stderr,
       )
       sys.exit(130)

@@ -76,7 +76,10 @@ class PredictFlags(flag_groups.FlagGroup):
         ) from error
       texts += [line for line in content.splitlines() if line.strip()]
     if not texts:
-      return
+      raise flag_groups.FlagError(
+        f'Expected texts in --predict_file={self._file.value}, one a line, '
+        'found none.'
+      )
     labels, probabilities = serving.predict(run_path / 'model', texts)
     for label, probability, text in zip(
       labels, probabilities, texts, strict=True

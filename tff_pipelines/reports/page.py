@@ -122,7 +122,9 @@ def _picture(picture: figures.Picture) -> str:
 
 def _write_atomically(path: pathlib.Path, content: bytes) -> None:
   # In the same folder: os.replace is atomic only within a file system.
-  descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+  descriptor, name = tempfile.mkstemp(
+    dir=path.parent, prefix=f'.{path.name}.', suffix='.partial'
+  )
   try:
     with os.fdopen(descriptor, 'wb') as file:
       file.write(content)
