@@ -188,8 +188,9 @@ class ExecutionFlags(flag_groups.FlagGroup):
     super().__init__('Where the computations run')
     self._name = self.define(
       'execution',
-      'native',
-      "native: TFF's own runtime, a process of its own",
+      'xla',
+      "xla: a round as one program in this process; native: TFF's own runtime, "
+      'a process of its own',
       choices=tuple(contexts.CONTEXTS),
     )
 

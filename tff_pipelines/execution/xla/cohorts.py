@@ -85,6 +85,37 @@ class Cohort:
     return np.sum([np.ones(self.num_clients, np.int64), *counts], axis=0)
 
 
+def one_client(cohort: Cohort, client: int) -> Cohort:
+  """Returns the cohort of one of its clients."""
+
+  def own(leaf: Sequences | np.ndarray) -> Sequences | np.ndarray:
+    if isinstance(leaf, np.ndarray):
+      return leaf[client : client + 1]
+    first, last = leaf.offsets[client], leaf.offsets[client + 1]
+    return Sequences(
+      tuple(c[first:last] for c in leaf.components),
+      None if leaf.sizes is None else leaf.sizes[first:last],
+      np.array([0, last - first], np.int64),
+    )
+
+  return Cohort(tuple(map(own, cohort.leaves)), (cohort.client_ids[client],))
+
+
+def first_elements(alone: Cohort, count: int) -> Cohort:
+  """Returns a cohort of one with the first elements of its sequences only."""
+
+  def start(leaf: Sequences | np.ndarray) -> Sequences | np.ndarray:
+    if isinstance(leaf, np.ndarray):
+      return leaf
+    return Sequences(
+      tuple(c[:count] for c in leaf.components),
+      None if leaf.sizes is None else leaf.sizes[:count],
+      np.array([0, min(count, leaf.offsets[-1])], np.int64),
+    )
+
+  return Cohort(tuple(map(start, alone.leaves)), alone.client_ids)
+
+
 def collect(arguments: Sequence[Any], types: Sequence[tff.Type]) -> Cohort:
   """Returns the client arguments of an invocation as a cohort.
 
@@ -140,10 +171,21 @@ def _from_client_batches(
   )
   type_spec.element.check_assignable_from(tff.types.tensorflow_to_type(spec))
   return Sequences(
-    tuple(tf.nest.flatten(batches.elements)),
+    tuple(
+      _strings(c, batches.batch_sizes) if c.dtype.kind in 'OSU' else c
+      for c in tf.nest.flatten(batches.elements)
+    ),
     batches.batch_sizes,
     batches.offsets.astype(np.int64),
   )
+
+
+def _strings(component: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+  """Returns batches of strings, empty ones where a batch is padded."""
+  strings = component.astype(object)
+  rows = np.arange(component.shape[1])
+  strings[rows >= sizes[:, np.newaxis]] = b''
+  return strings
 
 
 def _from_list(

@@ -26,6 +26,11 @@ _RANDOM = (
   'ParameterizedTruncatedNormal',
 )  # fmt: skip
 
+_STATELESS = (
+  'StatelessRandom', 'StatelessTruncated', 'StatelessMultinomial',
+  'StatelessParameterized', 'StatelessShuffle',
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
@@ -85,6 +90,19 @@ class XlaContext(tff.framework.SyncContext):
 
   def invoke(self, comp: Any, arg: Any) -> Any:
     """Runs `comp` on `arg`, as `tff.framework.SyncContext` asks."""
+    try:
+      return self._run(comp, arg)
+    except graphs.ArgumentError as error:
+      refusal = error.__cause__
+    # TFF decides whether it takes such an argument, and says so if not.
+    try:
+      return self._native.invoke(comp, arg)
+    except (TypeError, ValueError):
+      raise
+    except Exception as error:  # It cannot run the computation at all.
+      raise refusal from error
+
+  def _run(self, comp: Any, arg: Any) -> Any:
     plan = self._plan(comp)
     try:
       return plan.run(arg)
@@ -149,7 +167,7 @@ class XlaContext(tff.framework.SyncContext):
       explanation=Explanation(
         'xla',
         'the work of all clients is one XLA program, the rest plain '
-        'TensorFlow functions',
+        'TensorFlow functions' + _unchecked(parts),
         _randomness(parts, compiled=True),
       ),
     )
@@ -161,11 +179,14 @@ class XlaContext(tff.framework.SyncContext):
     signature = comp.type_signature
 
     def run(arg: Any) -> Any:
-      flat = (
-        []
-        if signature.parameter is None
-        else values.flatten(arg, signature.parameter)
-      )
+      try:
+        flat = (
+          []
+          if signature.parameter is None
+          else values.flatten(arg, signature.parameter)
+        )
+      except (TypeError, ValueError, NotImplementedError) as error:
+        raise graphs.ArgumentError from error
       results = function(*[tf.convert_to_tensor(value) for value in flat])
       return values.pack(values.to_numpy(results), signature.result)
 
@@ -188,8 +209,11 @@ class XlaContext(tff.framework.SyncContext):
     def run(arg: Any) -> Any:
       if single:
         return one_round([arg])
-      parameter = comp.type_signature.parameter
-      return one_round(list(values.elements(arg, parameter)))
+      try:
+        arguments = list(values.elements(arg, comp.type_signature.parameter))
+      except TypeError as error:
+        raise graphs.ArgumentError from error
+      return one_round(arguments)
 
     return _Plan(comp, explanation, run, one_round)
 
@@ -238,17 +262,27 @@ def _has_strings(signature: tff.FunctionType) -> bool:
   return any(np.dtype(t.dtype).type is np.str_ for t in tensors)
 
 
+def _unchecked(parts: splitting.Aggregation | splitting.ClientMap) -> str:
+  """Returns what is lost with XLA, which has no way to fail."""
+  if 'Assert' not in parts.work.operations:
+    return ''
+  return '; XLA does not check the assertions in client work'
+
+
 def _randomness(
   parts: splitting.Aggregation | splitting.ClientMap, *, compiled: bool
 ) -> str:
   at_server = set(parts.prepare.operations)
+  in_loop = set(parts.work.operations)
   if isinstance(parts, splitting.Aggregation):
-    at_server |= parts.update.operations | parts.report.operations
+    for part in (parts.zero, parts.merge, parts.report, parts.update):
+      at_server |= part.operations
+    in_loop |= parts.accumulate.operations
   generator = "TensorFlow's own"
   in_work = "XLA's (32-bit seed, not for privacy)" if compiled else generator
   sentences = [
     _random_sentence('the server', at_server, generator),
-    _random_sentence('client work', parts.work.operations, in_work),
+    _random_sentence('client work', in_loop, in_work),
   ]
   found = [s for s in sentences if 'draws none' not in s]
   return ' '.join(found) if found else 'It draws no random numbers.'
@@ -256,9 +290,16 @@ def _randomness(
 
 def _random_sentence(who: str, operations: set[str], generator: str) -> str:
   drawn = sorted(operations & set(_RANDOM))
-  if not drawn:
-    return f'{who.capitalize()} draws none of its own.'
-  return (
-    f'{who.capitalize()} draws random numbers ({", ".join(drawn)}) from '
-    f'{generator} generator.'
-  )
+  stateless = sorted(o for o in operations if o.startswith(_STATELESS))
+  sentences = []
+  if drawn:
+    sentences.append(
+      f'{who.capitalize()} draws random numbers ({", ".join(drawn)}) from '
+      f'{generator} generator.'
+    )
+  if stateless:
+    sentences.append(
+      f'{who.capitalize()} computes random numbers ({", ".join(stateless)}) '
+      'from seeds of its own.'
+    )
+  return ' '.join(sentences) or f'{who.capitalize()} draws none of its own.'

@@ -16,6 +16,10 @@ class NotLowerableError(Exception):
   """A computation that this context cannot run itself; the message says why."""
 
 
+class ArgumentError(Exception):
+  """An argument is not of its type; the cause says why."""
+
+
 _part_numbers = itertools.count()
 
 

@@ -127,7 +127,7 @@ class ClientLoop:
   def _carried_specs(self) -> list[tf.TensorSpec]:
     if self._sums is None:
       return []
-    accumulators = values.leaves(self._parts.zero.type_signature.result)
+    accumulators = values.leaves(self._parts.accumulator_type)
     return [values.spec(t) for t in [*accumulators, *self._sums.types]]
 
   def _reduce(

@@ -17,6 +17,7 @@ TensorFlow's generators, not from XLA's, which has a seed of 32 bits.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ import tensorflow_federated as tff
 from tff_pipelines.core import errors
 from tff_pipelines.execution.xla import (
   cohorts,
+  failures,
   graphs,
   programs,
   splitting,
@@ -90,14 +92,9 @@ class Round:
     Raises:
       NotCompilableError: If XLA refuses the program.
       ClientWorkError: If a client's work fails.
+      ArgumentError: If an argument is not of its type.
     """
-    server: list[Any] = []
-    for position in self._where.server:
-      server += values.flatten(arguments[position], self._types[position])
-    cohort = cohorts.collect(
-      [arguments[p] for p in self._where.clients],
-      [self._types[p].member for p in self._where.clients],
-    )
+    server, cohort = self._split_by_placement(arguments)
     state = [tf.convert_to_tensor(value) for value in server]
     context = self._prepare(*state)
     self._make_room(cohort)
@@ -106,6 +103,22 @@ class Round:
     accumulators = self._aggregate(cohort, context)
     flat = self._finish(*state, *accumulators)
     return values.pack(values.to_numpy(flat), self._result_type)
+
+  def _split_by_placement(
+    self, arguments: Sequence[Any]
+  ) -> tuple[list[Any], cohorts.Cohort]:
+    """Returns the flat arguments at the server, and those at the clients."""
+    server: list[Any] = []
+    try:
+      for position in self._where.server:
+        server += values.flatten(arguments[position], self._types[position])
+      cohort = cohorts.collect(
+        [arguments[p] for p in self._where.clients],
+        [self._types[p].member for p in self._where.clients],
+      )
+    except (TypeError, ValueError, NotImplementedError) as error:
+      raise graphs.ArgumentError from error
+    return server, cohort
 
   def check_compilable(self) -> None:
     """Compiles the program for a tiny block.
@@ -145,7 +158,7 @@ class Round:
   def _aggregate(
     self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]
   ) -> list[tf.Tensor]:
-    zero = [*self._zero(), *self._sums.zeros()]
+    zero = self._nobodys()
 
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
       carried = zero if carried is None else carried
@@ -167,9 +180,11 @@ class Round:
       ]
     return list(merged)
 
-  def _map(
-    self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]
-  ) -> Any:
+  def _nobodys(self) -> list[tf.Tensor]:
+    """Returns the accumulators and secure sums of nobody."""
+    return [*self._zero(), *self._sums.zeros()]
+
+  def _map(self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]) -> Any:
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
       results = self._run(
         [*context, np.int32(block.num_clients), *arguments], cohort, block
@@ -207,9 +222,15 @@ class Round:
     except programs.NotCompilableError:
       raise
     except tf.errors.OpError as error:
-      raise ClientWorkError(
-        f'{_suspects(cohort, block)} failed: {error.message}'
-      ) from error
+      nobodys = [] if self._sums is None else self._nobodys()
+      context = values.leaves(self._parts.prepare.type_signature.result)
+      message = failures.describe(
+        programs.ClientLoop(self._parts, self._sums, compiled=False),
+        [*arguments[: len(context)], *nobodys],
+        cohort,
+        range(block.first, block.first + block.num_clients),
+      )
+      raise ClientWorkError(message) from error
 
   @staticmethod
   def _call(program: Callable[..., Any], arguments: list[Any]) -> Any:
@@ -223,7 +244,7 @@ class Round:
   def _finishing(self, parts: splitting.Aggregation) -> Callable[..., Any]:
     """Returns (state..., accumulators..., sums...) -> result...."""
     of_state = values.leaves(parts.prepare.parameter_type)
-    of_accumulators = values.leaves(parts.zero.type_signature.result)
+    of_accumulators = values.leaves(parts.accumulator_type)
     types = [*of_state, *of_accumulators, *self._sums.types]
 
     def finish(*tensors: tf.Tensor) -> list[tf.Tensor]:
@@ -273,12 +294,9 @@ def _packed_ahead(
   yield packed
 
 
-def _suspects(cohort: cohorts.Cohort, block: cohorts.Block) -> str:
-  ids = cohort.client_ids[block.first : block.first + block.num_clients]
-  shown = ', '.join(ids[:5]) + (', ...' if len(ids) > 5 else '')
-  return f'The work of client {shown}'
-
-
 def _unsupported(message: str) -> str:
-  """Returns the part of XLA's message that names operations."""
-  return ' '.join(message.split('\n')[0].split())[:300]
+  """Returns what XLA refuses, from its message."""
+  operations = sorted(set(re.findall(r'(\w+) \(No registered', message)))
+  if operations:
+    return f'XLA has no kernel for {", ".join(operations)}'
+  return 'XLA says: ' + ' '.join(message.split('\n')[0].split())[:300]

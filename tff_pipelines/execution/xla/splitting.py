@@ -49,6 +49,11 @@ class Aggregation:
   modulus: graphs.TensorFlowPart
   update: graphs.TensorFlowPart
 
+  @property
+  def accumulator_type(self) -> tff.Type:
+    """The type A; that of `zero` can be narrower, [0] of a list that grows."""
+    return self.merge.type_signature.parameter[0]
+
 
 @dataclasses.dataclass(frozen=True)
 class ClientMap:

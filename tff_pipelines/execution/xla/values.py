@@ -131,9 +131,7 @@ def pack(flat: Sequence[Any], type_spec: tff.Type) -> Any:
   return tff.types.type_to_py_container(build(type_spec), type_spec)
 
 
-def pack_clients(
-  columns: Sequence[Sequence[Any]], type_spec: tff.Type
-) -> Any:
+def pack_clients(columns: Sequence[Sequence[Any]], type_spec: tff.Type) -> Any:
   """Returns a result at the clients, one list a placed value.
 
   Args:
