@@ -4,7 +4,8 @@
 
 Each system runs in a process (and, where it needs one, an environment that uv
 makes) of its own, and takes turns with the others round by round, so that a
-noisy machine is noisy to all. They have to end with the same weights.
+noisy machine is noisy to all. After two rounds they have to have the same
+weights, to 1e-4.
 """
 
 import argparse
@@ -130,7 +131,9 @@ def measure(
         for a, b in zip(reference, weights, strict=True)
       )
       if not gap <= 1e-4:
-        raise RuntimeError(f'{system} ends {gap:.1e} away on {job}')
+        raise RuntimeError(
+          f'{system} is {gap:.1e} away after two rounds of {job}'
+        )
       first, *rest = worker.seconds
       median = statistics.median(rest)
       figures[system] = {
