@@ -22,8 +22,7 @@ from tff_pipelines.cli import (
   training_flags,
 )
 from tff_pipelines.learning import fed_avg, optimizers
-from tff_pipelines.models import serving
-from tff_pipelines.programs import files, results
+from tff_pipelines.programs import results
 
 _DATA = text_flags.LabelledTextFlags()
 _FEATURES = text_flags.TextFeatureFlags()
@@ -85,17 +84,9 @@ def main() -> None:
       directory=directory,
     )
     if outcome.weights is not None:
-      with files.writing_folder(directory.model) as folder:
-        serving.export(
-          folder,
-          classifier,
-          outcome.weights,
-          features=dataset.features,
-          description={
-            'labels': dataset.label_names,
-            'features': dataset.features.config(),
-          },
-        )
+      text_classifier_flags.export(
+        directory.model, classifier, dataset, outcome.weights
+      )
     _RUN.finish(
       directory,
       title=f'Spam classification: {dataset.name}',

@@ -1,10 +1,14 @@
 """Flags of a text classifier: the model, and using a trained one."""
 
+from collections.abc import Sequence
 import pathlib
+
+import numpy as np
 
 from tff_pipelines.cli import flag_groups
 from tff_pipelines.data import text_classification
 from tff_pipelines.models import serving, text_classifiers
+from tff_pipelines.programs import files
 
 _EMBEDDING = ('model', ('embedding_bag',))
 
@@ -85,3 +89,23 @@ class PredictFlags(flag_groups.FlagGroup):
       labels, probabilities, texts, strict=True
     ):
       print(f'{label}\t{probability:.4f}\t{text}')
+
+
+def export(
+  path: pathlib.Path,
+  classifier: text_classifiers.TextClassifier,
+  dataset: text_classification.TextDataset,
+  weights: Sequence[np.ndarray],
+) -> None:
+  """Writes a trained classifier, with its labels and features, to a folder."""
+  with files.writing_folder(path) as folder:
+    serving.export(
+      folder,
+      classifier,
+      weights,
+      features=dataset.features,
+      description={
+        'labels': dataset.label_names,
+        'features': dataset.features.config(),
+      },
+    )
