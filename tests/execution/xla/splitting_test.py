@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
-from tff_pipelines.execution.xla import splitting
+from tff_pipelines.execution.xla import graphs, splitting
 
 FLOAT = tff.TensorType(np.float32)
 SERVER = tff.FederatedType(FLOAT, tff.SERVER)
@@ -87,3 +87,20 @@ def test_a_result_at_the_clients_is_a_client_map():
 @pytest.mark.parametrize('computation', [_server, _nothing])
 def test_what_has_no_clients_is_one_part(computation):
   assert splitting.local(computation).operations
+
+
+def test_a_refusal_without_words_is_told_by_its_kind(monkeypatch):
+  def refuse(*arguments):
+    raise NotImplementedError
+
+  @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
+  def total(numbers):
+    return tff.federated_sum(numbers)
+
+  monkeypatch.setattr(
+    splitting._mapreduce, 'get_map_reduce_form_for_computation', refuse
+  )
+  with pytest.raises(
+    graphs.NotLowerableError, match=r'form of it \(NotImplementedError\)'
+  ):
+    splitting.split(total)

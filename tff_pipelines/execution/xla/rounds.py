@@ -219,8 +219,6 @@ class Round:
   ) -> Any:
     try:
       return self._call(self._program, arguments)
-    except programs.NotCompilableError:
-      raise
     except tf.errors.OpError as error:
       nobodys = [] if self._sums is None else self._nobodys()
       context = values.leaves(self._parts.prepare.type_signature.result)

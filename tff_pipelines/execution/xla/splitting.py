@@ -125,9 +125,8 @@ def split(computation: tff.Computation) -> Aggregation | ClientMap:
       _wrap(computation, where, with_state=True), _without_grappler()
     )
   except (TypeError, ValueError, NotImplementedError) as error:
-    reason = str(error).strip().splitlines()[0][:200]
     raise graphs.NotLowerableError(
-      f"TFF's compiler finds no map-reduce form of it ({reason})"
+      f"TFF's compiler finds no map-reduce form of it ({_first_line(error)})"
     ) from error
   return Aggregation(
     prepare=graphs.read(form.prepare),
@@ -154,9 +153,8 @@ def local(computation: tff.Computation) -> graphs.TensorFlowPart:
       _at_one_place(computation).to_building_block(), _without_grappler()
     )
   except (TypeError, ValueError, NotImplementedError) as error:
-    reason = str(error).strip().splitlines()[0][:200]
     raise graphs.NotLowerableError(
-      f'its result is not made at one place alone ({reason})'
+      f'its result is not made at one place alone ({_first_line(error)})'
     ) from error
   extracted = tff.framework.ConcreteComputation.from_building_block(block)
   return graphs.read(extracted)
@@ -211,6 +209,12 @@ def _wrap(
     return (server, result) if with_state else result
 
   return wrapped
+
+
+def _first_line(error: Exception) -> str:
+  """Returns how an error's message begins, or its kind if it has none."""
+  lines = str(error).strip().splitlines()
+  return lines[0][:200] if lines else type(error).__name__
 
 
 def _zipped(result: Any) -> Any:
