@@ -3,6 +3,7 @@
 import tff_pipelines  # isort: skip  # noqa: F401  (sets the environment first)
 
 import collections
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,39 @@ from benchmarks import jobs
 from tff_pipelines.core import client_batches
 from tff_pipelines.data import batching, population
 from tff_pipelines.execution import contexts
+from tff_pipelines.models import language_models
 
 
-def _process(job: jobs.Job, spec: Any) -> Any:
+def _mlp(layers: tuple[int, ...]) -> Any:
+  """Returns the model as TFF's tutorials make it."""
+
   def keras_model() -> tf.keras.Model:
-    *hidden, outputs = job.layers[1:]
-    layers = [tf.keras.layers.InputLayer((job.layers[0],))]
-    layers += [tf.keras.layers.Dense(n, activation='relu') for n in hidden]
-    return tf.keras.Sequential([*layers, tf.keras.layers.Dense(outputs)])
+    *hidden, outputs = layers[1:]
+    stack = [tf.keras.layers.InputLayer((layers[0],))]
+    stack += [tf.keras.layers.Dense(n, activation='relu') for n in hidden]
+    return tf.keras.Sequential([*stack, tf.keras.layers.Dense(outputs)])
 
-  model = tff.learning.models.functional_model_from_keras(
+  return tff.learning.models.functional_model_from_keras(
     keras_model,
     tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    spec,
+    (
+      tf.TensorSpec([None, layers[0]], tf.float32),
+      tf.TensorSpec([None], tf.int32),
+    ),
     collections.OrderedDict(
       accuracy=tf.keras.metrics.SparseCategoricalAccuracy
     ),
   )
+
+
+def _process(job: jobs.Job) -> Any:
+  if isinstance(job.model, jobs.CharacterLstm):
+    sizes = dataclasses.asdict(job.model)
+    model = language_models.build_character_lstm(
+      language_models.CharacterLstm(**sizes)
+    )
+  else:
+    model = _mlp(job.model.layers)
   sgd = tff.learning.optimizers.build_sgdm
   return tff.learning.algorithms.build_weighted_fed_avg(
     model, sgd(job.learning_rate), sgd(1.0)
@@ -40,14 +57,10 @@ class _Tff:
   """A learning process on some context; subclasses say which, and the data."""
 
   def __init__(self, job: jobs.Job):
-    spec = (
-      tf.TensorSpec([None, job.layers[0]], tf.float32),
-      tf.TensorSpec([None], tf.int32),
-    )
-    self._process = _process(job, spec)
+    self._process = _process(job)
     state = self._process.initialize()
     self._state = self._process.set_model_weights(
-      state, tff.learning.models.ModelWeights(tuple(job.weights()), ())
+      state, tff.learning.models.ModelWeights(tuple(job.model.weights()), ())
     )
     self._data = self.data(job)
 

@@ -39,18 +39,18 @@ class Batches:
 
   def element(self, index: tf.Tensor) -> list[tf.Tensor]:
     """Returns one element, its batch of true size."""
-    rows = [component[index] for component in self.components]
+    rows = [row(component, index) for component in self.components]
     if self.sizes is None:
       return rows
-    size = self.sizes[index]
+    size = row(self.sizes, index)
     if not self.compiled:
-      return [row[:size] for row in rows]
+      return [full[:size] for full in rows]
     return [
       # The shape says that the size varies; XLA knows the bound.
       tf.ensure_shape(
-        _tff_internals.with_true_size(row, size), [None, *row.shape[1:]]
+        _tff_internals.with_true_size(full, size), [None, *full.shape[1:]]
       )
-      for row in rows
+      for full in rows
     ]
 
   def full_batches(self) -> 'Batches':
@@ -80,6 +80,19 @@ class Next:
   def value(self) -> list[tf.Tensor]:
     last = tf.maximum(self.batches.last - 1, 0)
     return self.batches.element(tf.minimum(self.index, last))
+
+
+def row(array: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+  """Returns `array[index]`.
+
+  Indexing would become a strided slice, for which XLA first copies the whole
+  array into one of twice the size in each dimension.
+  """
+  if array.shape.rank is None or None in array.shape[1:]:
+    return array[index]
+  begin = tf.concat([[index], tf.zeros([array.shape.rank - 1], tf.int32)], 0)
+  size = [1, *array.shape[1:]]
+  return tf.reshape(tf.slice(array, begin, size), array.shape[1:])
 
 
 _SYMBOLS = (Batches, Iterator, Next)

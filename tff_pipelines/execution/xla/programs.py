@@ -217,7 +217,7 @@ class _Clients:
     return [
       self._batches(leaf, tensors, client)
       if isinstance(leaf, cohorts.Sequences)
-      else tensors[0][client]
+      else lowering.row(tensors[0], client)
       for leaf, tensors in zip(self._template.leaves, self._leaves, strict=True)
     ]
 
@@ -236,8 +236,8 @@ class _Clients:
     return lowering.Batches(
       tuple(rest),
       sizes,
-      offsets[client],
-      offsets[client + 1],
+      lowering.row(offsets, client),
+      lowering.row(offsets, client + 1),
       compiled=self._compiled,
       only_last_short=self._batching is not Batching.ANY,
     )

@@ -1,0 +1,1 @@
+"""Secure aggregation: the server learns the sum and no client's input."""
