@@ -1,5 +1,7 @@
 """Fails when TensorFlow moves a private symbol, or changes what it does."""
 
+import numpy as np
+import pytest
 import tensorflow as tf
 
 from tff_pipelines.execution.xla import _tff_internals
@@ -72,3 +74,23 @@ def test_a_functions_body_names_its_tensors():
   (result,) = function.signature.output_arg
   made_by = names[function.ret[result.name]].split(':')[0]
   assert made_by in {node.name for node in graph.node}
+
+
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_a_flat_function_takes_and_returns_flat_tensors(jit_compile):
+  offset = tf.constant(10.0)
+  flat = _tff_internals.FlatFunction(
+    lambda x, n: [x + tf.cast(n, tf.float32), x + offset],
+    [tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)],
+    jit_compile=jit_compile,
+  )
+  sums, captured = flat(np.float32([1, 2]), tf.constant(3))
+  assert sums.numpy().tolist() == [4, 5]
+  assert captured.numpy().tolist() == [11, 12]
+  with pytest.raises(ValueError):
+    flat(np.float32([1, 2]))
+
+
+def test_a_flat_function_without_results_gives_none_of_them():
+  nothing = _tff_internals.FlatFunction(lambda: [], [])
+  assert nothing() == []

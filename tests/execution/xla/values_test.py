@@ -80,6 +80,7 @@ def test_clients_results_are_a_list_for_each_placed_value():
   pairs = tff.FederatedType(tff.types.to_type(Pair(FLOAT, FLOAT)), tff.CLIENTS)
   found = values.pack_clients(
     [[1, 2], [3, 4], [5, 6]],
+    2,
     tff.types.to_type(collections.OrderedDict(z=placed, a=pairs)),
   )
   assert found == collections.OrderedDict(z=[1, 2], a=[Pair(3, 5), Pair(4, 6)])

@@ -3,6 +3,9 @@
 Each is guarded by a test in tests/execution/xla/tff_internals_test.py.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.python.eager import context as eager_context
@@ -33,3 +36,43 @@ def function_body(
   """Returns a function's body as a graph, and its tensors' names there."""
   with tf.init_scope():  # Functions are looked up among the registered ones.
     return function_def_to_graph.function_def_to_graph_def(function)
+
+
+class FlatFunction:
+  """A traced function of a flat list of tensors.
+
+  Called past TensorFlow's binding of arguments, which takes longer than many a
+  round: arguments have to be tensors of the signature's types.
+
+  Attributes:
+    signature: Its arguments' specs.
+  """
+
+  def __init__(
+    self,
+    function: Callable[..., Sequence[tf.Tensor]],
+    signature: Sequence[tf.TensorSpec],
+    *,
+    jit_compile: bool = False,
+  ):
+    """Traces (tensors...) -> list of tensors."""
+    self.signature = tuple(signature)
+    # Kept: it owns what the call below needs.
+    self._concrete = tf.function(
+      function,
+      input_signature=self.signature,
+      jit_compile=jit_compile or None,
+      autograph=False,
+    ).get_concrete_function()
+    self._call = self._concrete._inference_function
+
+  def __call__(self, *tensors: Any) -> list[tf.Tensor]:
+    """Runs it on tensors, or on values that are converted to such."""
+    arguments = [
+      value
+      if isinstance(value, tf.Tensor)
+      else tf.convert_to_tensor(value, spec.dtype)
+      for value, spec in zip(tensors, self.signature, strict=True)
+    ]
+    results = self._call(*arguments, *self._concrete.captured_inputs)
+    return list(results or [])  # A function without results returns None.

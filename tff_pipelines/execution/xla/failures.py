@@ -53,7 +53,7 @@ def _runner(
     block = next(cohorts.blocks(data, range(1), capacity))
     arguments = [*given, np.int32(1), *programs.flat_arrays(block)]
     try:
-      program(*[tf.convert_to_tensor(a) for a in arguments])
+      program(*arguments)
     except tf.errors.OpError as failure:
       return _essence(failure.message)
     return None

@@ -1,6 +1,6 @@
 """The loop over the clients of a block, as one compiled program."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import enum
 from typing import Any
 
@@ -8,11 +8,15 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.execution.xla import (
+  _tff_internals,
   cohorts,
   lowering,
   splitting,
   values,
 )
+
+# Of flat tensors, compiled or plain.
+Program = _tff_internals.FlatFunction
 
 
 class Batching(enum.IntEnum):
@@ -88,7 +92,7 @@ class ClientLoop:
     capacity: cohorts.Capacity,
     batching: Batching,
     template: cohorts.Cohort,
-  ) -> Callable[..., Any]:
+  ) -> Program:
     """Traces a program for blocks of the given capacity.
 
     Args:
@@ -117,12 +121,11 @@ class ClientLoop:
         return self._map(context, num_clients, clients, capacity.clients)
       return self._reduce(context, state, num_clients, clients)
 
-    return tf.function(
+    return Program(
       program,
-      input_signature=[*self._context_specs, *carried, scalar, *flat_leaves],
-      jit_compile=self._compiled or None,
-      autograph=False,
-    ).get_concrete_function()
+      [*self._context_specs, *carried, scalar, *flat_leaves],
+      jit_compile=self._compiled,
+    )
 
   def _carried_specs(self) -> list[tf.TensorSpec]:
     if self._sums is None:

@@ -2,20 +2,21 @@
 
 For an aggregation, with the parts of TFF's map-reduce form:
 
-  context = prepare(state)
+  context, nobodys = prepare(state), zero()
   for each shard of the cohort, in a thread of its own:
-    accumulator = zero()
+    accumulator = nobodys
     for each block of the shard:          # one call of the compiled program
       for each client of the block:
         accumulator = accumulate(accumulator, work(client, context))
   state, result = update(state, report(merge of the accumulators))
 
-`prepare` and `update` are plain functions: what they draw comes from
-TensorFlow's generators, not from XLA's, which has a seed of 32 bits.
+The first line and the last are one plain function each: what they draw comes
+from TensorFlow's generators, not from XLA's, which has a seed of 32 bits.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
+import itertools
 import os
 import re
 from typing import Any
@@ -76,14 +77,13 @@ class Round:
     self._pool = futures.ThreadPoolExecutor(max(1, self._threads - 1))
     self._capacity: cohorts.Capacity | None = None
     self._batching = programs.Batching.FULL
-    self._program: Callable[..., Any] | None = None
-    self._prepare = function(parts.prepare)
+    self._program: programs.Program | None = None
     self._sums: programs.SecureSums | None = None
     if isinstance(parts, splitting.Aggregation):
       self._sums = programs.SecureSums(parts)
-      self._zero = function(parts.zero)
-      self._merge = function(parts.merge)
-      self._finish = self._finishing(parts)
+      self._pack = values.packer(self._result_type)
+    self._begin = self._beginning(parts)
+    self._finish: dict[int, Callable[..., Any]] = {}
     self._loop = programs.ClientLoop(parts, self._sums, compiled=compiled)
 
   def __call__(self, arguments: Sequence[Any]) -> Any:
@@ -96,13 +96,13 @@ class Round:
     """
     server, cohort = self._split_by_placement(arguments)
     state = [tf.convert_to_tensor(value) for value in server]
-    context = self._prepare(*state)
+    given = self._begin(*state)
     self._make_room(cohort)
     if self._sums is None:
-      return self._map(cohort, context)
-    accumulators = self._aggregate(cohort, context)
-    flat = self._finish(*state, *accumulators)
-    return values.pack(values.to_numpy(flat), self._result_type)
+      return self._map(cohort, given)
+    of_shards = self._aggregate(cohort, given)
+    flat = self._finishing(len(of_shards))(*state, *itertools.chain(*of_shards))
+    return self._pack(values.to_numpy(flat))
 
   def _split_by_placement(
     self, arguments: Sequence[Any]
@@ -136,7 +136,7 @@ class Round:
       program,
       [
         tf.zeros([n or 1 for n in spec.shape], spec.dtype)
-        for spec in program.structured_input_signature[0]
+        for spec in program.signature
       ],
     )
 
@@ -156,39 +156,21 @@ class Round:
       self.compilations += 1
 
   def _aggregate(
-    self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]
-  ) -> list[tf.Tensor]:
-    zero = self._nobodys()
+    self, cohort: cohorts.Cohort, given: list[tf.Tensor]
+  ) -> list[list[tf.Tensor]]:
+    """Returns accumulators and secure sums, of each shard."""
+    num_context = self._num_context()
+    context, nobodys = given[:num_context], given[num_context:]
 
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
-      carried = zero if carried is None else carried
-      return self._run(
-        [*context, *carried, np.int32(block.num_clients), *arguments],
-        cohort,
-        block,
-      )
+      carried = nobodys if carried is None else carried
+      return self._run([*context, *carried], nobodys, arguments, cohort, block)
 
-    of_shards = self._over_shards(cohort, run)
-    if not of_shards:
-      return zero
-    merged, *others = of_shards
-    plain = len(zero) - len(self._sums.types)
-    for accumulators in others:
-      merged = [
-        *self._merge(*merged[:plain], *accumulators[:plain]),
-        *self._sums.add(merged[plain:], accumulators[plain:]),
-      ]
-    return list(merged)
+    return self._over_shards(cohort, run) or [nobodys]
 
-  def _nobodys(self) -> list[tf.Tensor]:
-    """Returns the accumulators and secure sums of nobody."""
-    return [*self._zero(), *self._sums.zeros()]
-
-  def _map(self, cohort: cohorts.Cohort, context: Sequence[tf.Tensor]) -> Any:
+  def _map(self, cohort: cohorts.Cohort, context: list[tf.Tensor]) -> Any:
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
-      results = self._run(
-        [*context, np.int32(block.num_clients), *arguments], cohort, block
-      )
+      results = self._run(context, [], arguments, cohort, block)
       results = [r.numpy()[: block.num_clients] for r in results]
       return [*(carried or []), results]
 
@@ -197,7 +179,7 @@ class Round:
       [value for results in by_block for value in results[k]]
       for k in range(len(values.leaves(self._result_type)))
     ]
-    return values.pack_clients(columns, self._result_type)
+    return values.pack_clients(columns, cohort.num_clients, self._result_type)
 
   def _over_shards(self, cohort: cohorts.Cohort, run: _RunBlock) -> list[Any]:
     """Runs the blocks of each shard in order, the shards side by side."""
@@ -215,55 +197,86 @@ class Round:
     return first + [other.result() for other in others]
 
   def _run(
-    self, arguments: list[Any], cohort: cohorts.Cohort, block: cohorts.Block
-  ) -> Any:
+    self,
+    given: list[tf.Tensor],
+    nobodys: list[tf.Tensor],
+    arguments: list[Any],
+    cohort: cohorts.Cohort,
+    block: cohorts.Block,
+  ) -> list[tf.Tensor]:
     try:
-      return self._call(self._program, arguments)
+      return self._call(
+        self._program, [*given, np.int32(block.num_clients), *arguments]
+      )
     except tf.errors.OpError as error:
-      nobodys = [] if self._sums is None else self._nobodys()
-      context = values.leaves(self._parts.prepare.type_signature.result)
       message = failures.describe(
         programs.ClientLoop(self._parts, self._sums, compiled=False),
-        [*arguments[: len(context)], *nobodys],
+        [*given[: self._num_context()], *nobodys],
         cohort,
         range(block.first, block.first + block.num_clients),
       )
       raise ClientWorkError(message) from error
 
   @staticmethod
-  def _call(program: Callable[..., Any], arguments: list[Any]) -> Any:
+  def _call(program: programs.Program, arguments: list[Any]) -> list[tf.Tensor]:
     try:
-      return program(*[tf.convert_to_tensor(a) for a in arguments])
+      return program(*arguments)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as e:
       if 'unsupported operations' in e.message or 'XLA' in e.message:
         raise programs.NotCompilableError(_unsupported(e.message)) from e
       raise
 
-  def _finishing(self, parts: splitting.Aggregation) -> Callable[..., Any]:
-    """Returns (state..., accumulators..., sums...) -> result...."""
+  def _num_context(self) -> int:
+    """Returns how many tensors the clients get from the server."""
+    return len(values.leaves(self._parts.prepare.type_signature.result))
+
+  def _beginning(
+    self, parts: splitting.Aggregation | splitting.ClientMap
+  ) -> programs.Program:
+    """Returns (state...) -> context..., accumulators and sums of nobody...."""
+
+    def begin(*state: tf.Tensor) -> list[tf.Tensor]:
+      context = parts.prepare(state)
+      if self._sums is None:
+        return context
+      return [*context, *parts.zero([]), *self._sums.zeros()]
+
     of_state = values.leaves(parts.prepare.parameter_type)
-    of_accumulators = values.leaves(parts.accumulator_type)
-    types = [*of_state, *of_accumulators, *self._sums.types]
+    return programs.Program(begin, [values.spec(t) for t in of_state])
+
+  def _finishing(self, num_shards: int) -> programs.Program:
+    """Returns (state..., (accumulators..., sums...) of shards...) -> result."""
+    if num_shards not in self._finish:
+      self._finish[num_shards] = self._build_finishing(num_shards)
+    return self._finish[num_shards]
+
+  def _build_finishing(self, num_shards: int) -> programs.Program:
+    parts, sums = self._parts, self._sums
+    of_state = values.leaves(parts.prepare.parameter_type)
+    plain = len(values.leaves(parts.accumulator_type))
+    of_shard = [*values.leaves(parts.accumulator_type), *sums.types]
 
     def finish(*tensors: tf.Tensor) -> list[tf.Tensor]:
-      state = tensors[: len(of_state)]
-      sums = tensors[len(of_state) + len(of_accumulators) :]
-      accumulators = tensors[len(of_state) : len(types) - len(sums)]
-      report = parts.report(accumulators)
+      state, rest = tensors[: len(of_state)], tensors[len(of_state) :]
+      merged = list(rest[: len(of_shard)])
+      for first in range(len(of_shard), len(rest), len(of_shard)):
+        shard = rest[first : first + len(of_shard)]
+        merged = [
+          *parts.merge([*merged[:plain], *shard[:plain]]),
+          *sums.add(merged[plain:], shard[plain:]),
+        ]
+      report = parts.report(merged[:plain])
       # The wrapped computation gives the state back before the result.
-      return parts.update([*state, *report, *sums])[len(of_state) :]
+      return parts.update([*state, *report, *merged[plain:]])[len(of_state) :]
 
-    return tf.function(
-      finish, input_signature=[values.spec(t) for t in types], autograph=False
-    ).get_concrete_function()
+    types = [*of_state, *(of_shard * num_shards)]
+    return programs.Program(finish, [values.spec(t) for t in types])
 
 
-def function(part: graphs.TensorFlowPart) -> Callable[..., Any]:
+def function(part: graphs.TensorFlowPart) -> programs.Program:
   """Returns a part as a plain function of flat tensors."""
   signature = [values.spec(t) for t in values.leaves(part.parameter_type)]
-  return tf.function(
-    lambda *tensors: part(tensors), input_signature=signature, autograph=False
-  ).get_concrete_function()
+  return programs.Program(lambda *tensors: part(tensors), signature)
 
 
 # Packs the blocks of all rounds; a round has at most a shard a core.

@@ -3,7 +3,7 @@
 Flat means: the tensors of a type in the order of its elements.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,8 +112,50 @@ def tensor(value: Any, type_spec: tff.TensorType) -> np.ndarray | tf.Tensor:
   return array
 
 
+def packer(type_spec: tff.Type) -> Callable[[Sequence[Any]], Any]:
+  """Returns a function from flat values to the Python containers of a type.
+
+  What `tff.types.type_to_py_container` gives, found out once for the type.
+  """
+  count = len(leaves(type_spec))
+  build = _builder(_containers(range(count), type_spec), type_spec)
+  return lambda flat: build(iter(flat))
+
+
 def pack(flat: Sequence[Any], type_spec: tff.Type) -> Any:
   """Returns flat values in the Python containers of a type."""
+  return packer(type_spec)(flat)
+
+
+def pack_clients(
+  columns: Sequence[Sequence[Any]], num_clients: int, type_spec: tff.Type
+) -> Any:
+  """Returns a result at the clients, one list a placed value.
+
+  Args:
+    columns: One value a client, for each tensor of the type.
+    num_clients: How many clients there are.
+    type_spec: A type at the clients, or a struct of such.
+  """
+  remaining = iter(columns)
+
+  def build(type_spec: tff.Type) -> Any:
+    if isinstance(type_spec, tff.FederatedType):
+      own = [next(remaining) for _ in leaves(type_spec)]
+      of_client = packer(type_spec.member)
+      return [of_client([c[k] for c in own]) for k in range(num_clients)]
+    return tff.structure.Struct(
+      [
+        (name, build(element))
+        for name, element in tff.structure.iter_elements(type_spec)
+      ]
+    )
+
+  return tff.types.type_to_py_container(build(type_spec), type_spec)
+
+
+def _containers(flat: Iterable[Any], type_spec: tff.Type) -> Any:
+  """Returns flat values in a type's containers, as TFF makes them."""
   remaining = iter(flat)
 
   def build(type_spec: tff.Type) -> Any:
@@ -131,27 +173,27 @@ def pack(flat: Sequence[Any], type_spec: tff.Type) -> Any:
   return tff.types.type_to_py_container(build(type_spec), type_spec)
 
 
-def pack_clients(columns: Sequence[Sequence[Any]], type_spec: tff.Type) -> Any:
-  """Returns a result at the clients, one list a placed value.
-
-  Args:
-    columns: One value a client, for each tensor of the type.
-    type_spec: A type at the clients, or a struct of such.
-  """
-  remaining = iter(columns)
-
-  def build(type_spec: tff.Type) -> Any:
-    if isinstance(type_spec, tff.FederatedType):
-      own = [next(remaining) for _ in leaves(type_spec)]
-      return [pack(row, type_spec.member) for row in zip(*own, strict=True)]
-    return tff.structure.Struct(
-      [
-        (name, build(element))
-        for name, element in tff.structure.iter_elements(type_spec)
-      ]
+def _builder(
+  example: Any, type_spec: tff.Type
+) -> Callable[[Iterator[Any]], Any]:
+  """Returns what builds a container like the example from flat values."""
+  if isinstance(type_spec, tff.FederatedType):
+    return _builder(example, type_spec.member)
+  if not isinstance(type_spec, tff.StructType):
+    return next
+  container = type(example)
+  elements = tff.structure.to_elements(tff.structure.from_container(example))
+  builders = [
+    (name, _builder(element, element_type))
+    for (name, element), (_, element_type) in zip(
+      elements, tff.structure.iter_elements(type_spec), strict=True
     )
-
-  return tff.types.type_to_py_container(build(type_spec), type_spec)
+  ]
+  if hasattr(container, '_fields') or hasattr(container, '__attrs_attrs__'):
+    return lambda flat: container(**{n: build(flat) for n, build in builders})
+  if any(name is None for name, _ in builders):
+    return lambda flat: container([build(flat) for _, build in builders])
+  return lambda flat: container([(n, build(flat)) for n, build in builders])
 
 
 def to_numpy(tensors: Sequence[tf.Tensor]) -> list[Any]:
