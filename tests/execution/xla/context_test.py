@@ -125,16 +125,6 @@ EXPLANATIONS = {
     "its client work applies MapDataset to a client's dataset",
     'drawn by TensorFlow',
   ),
-  'an assertion': (
-    lambda: _reduced(
-      lambda batch: (
-        batch + tf.cast(tf.debugging.assert_positive(batch) is None, tf.float32)
-      )
-    ),
-    'xla',
-    'XLA does not check the assertions in client work',
-    'It draws no random',
-  ),
 }
 
 

@@ -181,7 +181,7 @@ def test_an_iterator_of_unknown_origin_is_refused():
   body = graphs.Body(graph, (), ('next:0',))
   library = graphs.Library(tf.compat.v1.GraphDef().library)
   with pytest.raises(graphs.NotLowerableError, match='of unknown origin'):
-    lowering.Lowering(library).run(body, [])
+    lowering.Lowering(library, compiled=True).run(body, [])
 
 
 def test_a_graph_of_something_else_than_tensorflow_is_refused():

@@ -170,7 +170,7 @@ class XlaContext(tff.framework.SyncContext):
       explanation=Explanation(
         'xla',
         'the work of all clients is one XLA program, the rest plain '
-        'TensorFlow functions' + _unchecked(parts),
+        'TensorFlow functions',
         _randomness(parts, compiled=True),
       ),
     )
@@ -278,13 +278,6 @@ def _has_strings(signature: tff.FunctionType) -> bool:
       leaf = leaf.element
     tensors += values.leaves(leaf)
   return any(np.dtype(t.dtype).type is np.str_ for t in tensors)
-
-
-def _unchecked(parts: splitting.Aggregation | splitting.ClientMap) -> str:
-  """Returns what is lost with XLA, which has no way to fail."""
-  if 'Assert' not in parts.work.operations:
-    return ''
-  return '; XLA does not check the assertions in client work'
 
 
 def _randomness(

@@ -77,4 +77,10 @@ def _first_batch(
 def _essence(message: str) -> str:
   """Returns the line of TensorFlow's message that says what went wrong."""
   after_traces = message.split('<stack traces unavailable>')[-1]
-  return after_traces.strip().split('\n')[0]
+  about_graph = ('Graph execution error', 'Detected at node', '  File ', '\t')
+  lines = [
+    line
+    for line in after_traces.strip().split('\n')
+    if line.strip() and not line.startswith(about_graph)
+  ]
+  return lines[0].strip() if lines else message

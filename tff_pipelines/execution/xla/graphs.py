@@ -218,8 +218,8 @@ def import_shared(
   random number is drawn once.
 
   Only needed nodes are imported: a placeholder that is left over makes XLA
-  refuse the graph. Those named in `without` are not, even if others are to run
-  after them.
+  refuse the graph. Those named in `without` are not, nor what needs them, even
+  if others are to run after them: what such nodes do is done elsewhere.
   """
   needed = _needed(body.graph.node, env, missing, without)
   names = {node.name for node in needed}
@@ -247,7 +247,7 @@ def _needed(
   without: Collection[str],
 ) -> list[Any]:
   by_name = {node.name: node for node in nodes}
-  outside = {node_name(name) for name in env} | set(without)
+  outside = {node_name(name) for name in env} | _behind(nodes, env, without)
   found: dict[str, Any] = {}
   pending = [node_name(w) for w in wanted]
   while pending:
@@ -260,6 +260,25 @@ def _needed(
       if control not in outside and by_name[control].op != 'Placeholder':
         pending.append(control)
   return [node for name, node in by_name.items() if name in found]
+
+
+def _behind(
+  nodes: Iterable[Any], env: Mapping[str, tf.Tensor], without: Collection[str]
+) -> set[str]:
+  """Returns the nodes of `without`, and those that need what they give."""
+  users: dict[str, list[str]] = {}
+  for node in nodes:
+    for tensor in tensor_inputs(node):
+      if tensor not in env:
+        users.setdefault(node_name(tensor), []).append(node.name)
+  found: set[str] = set()
+  pending = list(without)
+  while pending:
+    name = pending.pop()
+    if name not in found:
+      found.add(name)
+      pending += users.get(name, [])
+  return found
 
 
 def _cut(

@@ -4,6 +4,9 @@ Client work reads its data through a dataset: `ReduceDataset`, or an iterator in
 a while loop. Neither has an XLA kernel. Here the nodes that touch a dataset are
 interpreted, and emitted again as loops over arrays; all others are imported
 untouched.
+
+Nodes that fail on their own are interpreted, too, wherever they are: a program
+of XLA cannot fail, so there it is a result of the work whether all have held.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -95,6 +98,14 @@ def row(array: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
   return tf.reshape(tf.slice(array, begin, size), array.shape[1:])
 
 
+# The kinds of nodes that fail on their own.
+CHECKS = ('Assert', 'CheckNumerics', 'CheckNumericsV2')
+# Those that call functions, in which there can be some.
+_CALLS = (
+  'PartitionedCall', 'StatefulPartitionedCall', 'If', 'StatelessIf', 'While',
+  'StatelessWhile',
+)  # fmt: skip
+
 _SYMBOLS = (Batches, Iterator, Next)
 _SYMBOLIC_TYPES = (
   tf.variant.as_datatype_enum,
@@ -104,12 +115,24 @@ _Value = Any  # A tensor or one of _SYMBOLS.
 
 
 class Lowering:
-  """Interprets the bodies of one client's work."""
+  """Interprets the bodies of one client's work.
 
-  def __init__(self, library: graphs.Library):
-    """Initializes a lowering for the functions of a library."""
+  Attributes:
+    holds: bool[], whether all checks have held so far. Outside of XLA a check
+      that does not hold fails at once.
+  """
+
+  def __init__(self, library: graphs.Library, *, compiled: bool):
+    """Initializes a lowering.
+
+    Args:
+      library: The functions that bodies call.
+      compiled: Whether for XLA.
+    """
     self._library = library
+    self._compiled = compiled
     self._positions: dict[Iterator, tf.Tensor] = {}
+    self.holds = tf.constant(True)
 
   def run(self, body: graphs.Body, arguments: Sequence[_Value]) -> list[_Value]:
     """Emits a body with some arguments that are symbols.
@@ -119,12 +142,22 @@ class Lowering:
         counterpart here.
     """
     env: dict[str, _Value] = dict(zip(body.inputs, arguments, strict=True))
-    steps, interpreted = _order(body, env)
+    steps, interpreted = _order(body, env, self._checks)
     for node in steps:
-      values = self._values(body, env, _inputs(node, body), interpreted)
+      inputs = _inputs(node, body)
+      if self._compiled and node.op == 'Assert':
+        inputs = inputs[:1]  # The message is made of strings.
+      values = self._values(body, env, inputs, interpreted)
       results = self._emit(node, values)
       env.update({f'{node.name}:{k}': value for k, value in enumerate(results)})
     return self._values(body, env, body.outputs, interpreted)
+
+  def _checks(self, node: Any) -> bool:
+    """Whether there are checks in a node."""
+    if node.op in _CALLS:
+      called = self._library.closure([node])
+      return any(n.op in CHECKS for f in called for n in f.node_def)
+    return node.op in CHECKS
 
   def _values(
     self,
@@ -157,12 +190,43 @@ class Lowering:
       'IteratorGetNextAsOptional': lambda: [self._next(values[0])],
       'OptionalHasValue': lambda: [values[0].has_value()],
       'OptionalGetValue': lambda: values[0].value(),
+      'Assert': lambda: self._assert(values),
+      'CheckNumerics': lambda: self._check_numerics(node, values),
+      'CheckNumericsV2': lambda: self._check_numerics(node, values),
     }
     if node.op not in emitters:
       raise graphs.NotLowerableError(
         f"its client work applies {node.op} to a client's dataset"
       )
     return emitters[node.op]()
+
+  def _assert(self, values: Sequence[tf.Tensor]) -> list[_Value]:
+    if self._compiled:
+      self.holds = tf.logical_and(self.holds, values[0])
+    else:
+      tf.raw_ops.Assert(condition=values[0], data=values[1:])
+    return []
+
+  def _check_numerics(
+    self, node: Any, values: Sequence[tf.Tensor]
+  ) -> list[_Value]:
+    if not self._compiled:
+      message = node.attr['message'].s
+      return [tf.debugging.check_numerics(values[0], message)]
+    is_finite = tf.reduce_all(tf.math.is_finite(values[0]))
+    self.holds = tf.logical_and(self.holds, is_finite)
+    return list(values)
+
+  def _threaded(self, iterators: Sequence[Iterator]) -> list[tf.Tensor]:
+    """Returns what changes from step to step beside the values."""
+    return [self.holds, *(self._positions[i] for i in iterators)]
+
+  def _resume(
+    self, iterators: Sequence[Iterator], threaded: Sequence[tf.Tensor]
+  ) -> None:
+    """Goes on from what `_threaded` returned."""
+    self.holds = threaded[0]
+    self._positions.update(zip(iterators, threaded[1:], strict=True))
 
   def _call(self, node: Any, values: Sequence[_Value]) -> list[_Value]:
     return self.run(self._library.body(node.attr['f'].func.name), values)
@@ -174,10 +238,11 @@ class Lowering:
     function = self._library.body(node.attr['f'].func.name)
 
     def reduce(state: Sequence[tf.Tensor], element: Sequence[tf.Tensor]):
-      results = self.run(function, [*state, *element, *captured])
+      self._resume([], state[:1])
+      results = self.run(function, [*state[1:], *element, *captured])
       return [
         tf.ensure_shape(new, old.shape)
-        for new, old in zip(results, state, strict=True)
+        for new, old in zip([self.holds, *results], state, strict=True)
       ]
 
     def over(batches: Batches, state: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -187,10 +252,11 @@ class Lowering:
           index + 1,
           *reduce(state, batches.element(index)),
         ),
-        (batches.first, *state),
+        (batches.first, self.holds, *state),
         parallel_iterations=1,
       )
-      return state
+      self._resume([], state[:1])
+      return state[1:]
 
     static = batches.sizes is None or not batches.only_last_short
     if static or not batches.compiled:
@@ -217,25 +283,25 @@ class Lowering:
   def _if(self, node: Any, values: Sequence[_Value]) -> list[_Value]:
     condition, *arguments = values
     iterators = [v for v in arguments if isinstance(v, Iterator)]
-    before = [self._positions[i] for i in iterators]
+    before = self._threaded(iterators)
 
     def branch(attribute: str) -> list[tf.Tensor]:
-      self._positions.update(zip(iterators, before, strict=True))
+      self._resume(iterators, before)
       body = self._library.body(node.attr[attribute].func.name)
       results = self.run(body, arguments)
       if any(isinstance(r, _SYMBOLS) for r in results):
         raise graphs.NotLowerableError('it chooses between datasets')
-      return [*results, *(self._positions[i] for i in iterators)]
+      return [*results, *self._threaded(iterators)]
 
     results = tf.cond(
-      condition,
+      _truth(condition),
       lambda: branch('then_branch'),
       lambda: branch('else_branch'),
     )
     results = list(tf.nest.flatten(results))
-    after = results[len(results) - len(iterators) :]
-    self._positions.update(zip(iterators, after, strict=True))
-    return results[: len(results) - len(iterators)]
+    num_results = len(results) - len(before)
+    self._resume(iterators, results[num_results:])
+    return results[:num_results]
 
   def _while(self, node: Any, values: Sequence[_Value]) -> list[_Value]:
     symbols = {k: v for k, v in enumerate(values) if isinstance(v, _SYMBOLS)}
@@ -246,8 +312,7 @@ class Lowering:
 
     def arguments(state: Sequence[tf.Tensor]) -> list[_Value]:
       plain = iter(state[: len(tensors)])
-      positions = state[len(tensors) :]
-      self._positions.update(zip(iterators, positions, strict=True))
+      self._resume(iterators, state[len(tensors) :])
       return [
         symbols[k] if k in symbols else next(plain) for k in range(len(values))
       ]
@@ -258,26 +323,34 @@ class Lowering:
         if results[k] is not symbol:
           raise graphs.NotLowerableError('its loop replaces a dataset')
       new = [r for k, r in enumerate(results) if k not in symbols]
-      new += [self._positions[i] for i in iterators]
+      new += self._threaded(iterators)
       return [
         tf.ensure_shape(n, o.shape) for n, o in zip(new, state, strict=True)
       ]
 
     state = tf.while_loop(
-      lambda *state: self.run(condition, arguments(state))[0],
+      lambda *state: _truth(self.run(condition, arguments(state))[0]),
       step,
-      [*tensors, *(self._positions[i] for i in iterators)],
+      [*tensors, *self._threaded(iterators)],
       parallel_iterations=1,
     )
     return arguments(state)
 
 
-def _order(
-  body: graphs.Body, env: Mapping[str, _Value]
-) -> tuple[list[Any], set[str]]:
-  """Returns the nodes to interpret, and the names of all that touch a symbol.
+def _truth(condition: tf.Tensor) -> tf.Tensor:
+  """Returns what `If` and `While` take a scalar for."""
+  return condition if condition.dtype == tf.bool else condition != 0
 
-  The former are those of the latter that an output needs, inputs first.
+
+def _order(
+  body: graphs.Body,
+  env: Mapping[str, _Value],
+  checks: Callable[[Any], bool],
+) -> tuple[list[Any], set[str]]:
+  """Returns the nodes to interpret, and the names of all such nodes.
+
+  The latter are those that touch a symbol or have checks in them; the former
+  are those of them that matter for an output or a check, inputs first.
   """
   by_name = {node.name: node for node in body.graph.node}
   order: list[Any] = []
@@ -293,7 +366,9 @@ def _order(
     if node.name not in touching:
       touching[node.name] = False  # Graphs of functions have no cycles.
       symbols = [is_symbol(t) for t in _inputs(node, body)]
-      touches = any(symbols) or node.op.startswith('AnonymousIterator')
+      touches = (
+        any(symbols) or node.op.startswith('AnonymousIterator') or checks(node)
+      )
       touching[node.name] = touches
       if touches:
         order.append(node)
@@ -302,6 +377,9 @@ def _order(
   for output in body.outputs:
     if output not in env:
       visit(by_name[graphs.node_name(output)])
+  for node in body.graph.node:
+    if checks(node):
+      visit(node)
   steps = list(order)
   for node in body.graph.node:
     visit(node)

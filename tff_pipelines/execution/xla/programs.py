@@ -10,6 +10,7 @@ import tensorflow_federated as tff
 from tff_pipelines.execution.xla import (
   _tff_internals,
   cohorts,
+  graphs,
   lowering,
   splitting,
   values,
@@ -65,7 +66,12 @@ class SecureSums:
 
 
 class ClientLoop:
-  """Builds the programs that run a computation's work on blocks of clients."""
+  """Builds the programs that run a computation's work on blocks of clients.
+
+  Attributes:
+    watches: Whether the programs' last result says if all checks of the clients
+      have held: XLA has no way to fail.
+  """
 
   def __init__(
     self,
@@ -84,6 +90,10 @@ class ClientLoop:
     self._parts = parts
     self._sums = sums
     self._compiled = compiled
+    checked = parts.work.operations
+    if isinstance(parts, splitting.Aggregation):
+      checked = checked | parts.accumulate.operations
+    self.watches = compiled and not checked.isdisjoint(lowering.CHECKS)
     context = values.leaves(parts.prepare.type_signature.result)
     self._context_specs = [values.spec(t) for t in context]
 
@@ -103,7 +113,7 @@ class ClientLoop:
     Returns:
       (context..., carried..., num_clients, arrays of the leaves...) -> carried
       of an aggregation; results of the clients [capacity.clients, ...] of a
-      client map.
+      client map; then, if `watches`, whether all checks have held, bool[].
     """
     leaf_specs = _leaf_specs(capacity, template)
     carried = self._carried_specs()
@@ -143,26 +153,30 @@ class ClientLoop:
     num_sums = len(self._sums.types)
     num_plain = len(state) - num_sums
 
-    def one_client(client: tf.Tensor, *state: tf.Tensor) -> Any:
-      results = self._run_work([*clients.arguments(client), *context])
+    def one_client(
+      client: tf.Tensor, held: tf.Tensor, *state: tf.Tensor
+    ) -> Any:
+      results, work_holds = self._run(
+        self._parts.work, [*clients.arguments(client), *context]
+      )
       num_updates = len(results) - num_sums
-      plain = self._parts.accumulate(
-        [*state[:num_plain], *results[:num_updates]]
+      plain, sum_holds = self._run(
+        self._parts.accumulate, [*state[:num_plain], *results[:num_updates]]
       )
       sums = self._sums.add(state[num_plain:], results[num_updates:])
       new = [
         tf.ensure_shape(n, o.shape)
         for n, o in zip([*plain, *sums], state, strict=True)
       ]
-      return (client + 1, *new)
+      return (client + 1, held & work_holds & sum_holds, *new)
 
-    _, *state = tf.while_loop(
+    _, held, *state = tf.while_loop(
       lambda client, *_: client < num_clients,
       one_client,
-      (tf.constant(0), *state),
+      (tf.constant(0), tf.constant(True), *state),
       parallel_iterations=1,
     )
-    return state
+    return [*state, held] if self.watches else state
 
   def _map(
     self,
@@ -173,10 +187,13 @@ class ClientLoop:
   ) -> list[tf.Tensor]:
     types = values.leaves(self._parts.work.type_signature.result)
 
-    def one_client(client: tf.Tensor, *results: Any) -> Any:
-      new = self._run_work([*context, *clients.arguments(client)])
+    def one_client(client: tf.Tensor, held: tf.Tensor, *results: Any) -> Any:
+      new, holds = self._run(
+        self._parts.work, [*context, *clients.arguments(client)]
+      )
       return (
         client + 1,
+        held & holds,
         *[
           array.write(client, tf.ensure_shape(value, type_spec.shape))
           for array, value, type_spec in zip(results, new, types, strict=True)
@@ -187,17 +204,21 @@ class ClientLoop:
       tf.TensorArray(values.spec(t).dtype, capacity, element_shape=t.shape)
       for t in types
     ]
-    _, *arrays = tf.while_loop(
+    _, held, *arrays = tf.while_loop(
       lambda client, *_: client < num_clients,
       one_client,
-      (tf.constant(0), *arrays),
+      (tf.constant(0), tf.constant(True), *arrays),
       parallel_iterations=1,
     )
-    return [array.stack() for array in arrays]
+    results = [array.stack() for array in arrays]
+    return [*results, held] if self.watches else results
 
-  def _run_work(self, arguments: Sequence[Any]) -> list[tf.Tensor]:
-    work = self._parts.work
-    return lowering.Lowering(work.library).run(work.body, arguments)
+  def _run(
+    self, part: graphs.TensorFlowPart, arguments: Sequence[Any]
+  ) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Returns a part's results, and whether its checks have held."""
+    lowered = lowering.Lowering(part.library, compiled=self._compiled)
+    return lowered.run(part.body, arguments), lowered.holds
 
 
 class _Clients:

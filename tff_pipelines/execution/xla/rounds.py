@@ -44,6 +44,10 @@ class ClientWorkError(errors.PipelineError):
   """A client's work failed; the message names the client and the batch."""
 
 
+class _FailedCheckError(Exception):
+  """A check in client work did not hold."""
+
+
 class Round:
   """A federated computation with client data, ready to run.
 
@@ -205,10 +209,13 @@ class Round:
     block: cohorts.Block,
   ) -> list[tf.Tensor]:
     try:
-      return self._call(
+      results = self._call(
         self._program, [*given, np.int32(block.num_clients), *arguments]
       )
-    except tf.errors.OpError as error:
+      if self._loop.watches and not results.pop():
+        raise _FailedCheckError
+      return results
+    except (tf.errors.OpError, _FailedCheckError) as error:
       message = failures.describe(
         programs.ClientLoop(self._parts, self._sums, compiled=False),
         [*given[: self._num_context()], *nobodys],
