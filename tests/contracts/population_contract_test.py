@@ -247,13 +247,13 @@ def test_padding_is_zero_in_every_component(clients):
   batches = batches_of(clients, batch_size=4, epochs=2)
   is_padding = np.arange(4) >= batches.batch_sizes[:, np.newaxis]
   assert is_padding.sum() == 4 * batches.num_batches - 2 * 17
-  for component in tf.nest.flatten(batches.elements):
+  for component in map(np.asarray, tf.nest.flatten(batches.elements)):
     assert not np.any(component[is_padding])
 
 
 def test_components_stay_together(clients):
   batches = batches_of(clients, batch_size=4, epochs=2)
-  x, y = batches.elements
+  x, y = tf.nest.map_structure(np.asarray, batches.elements)
   is_example = y > 0
   np.testing.assert_array_equal(
     x['matrix'][is_example], EXAMPLES[0]['matrix'][y[is_example] - 1]
@@ -275,7 +275,7 @@ def test_a_cohort_without_examples_has_empty_arrays(clients, cohort):
   assert batches.num_clients == len(cohort)
   assert batches.num_batches == batches.num_examples == 0
   np.testing.assert_array_equal(batches.offsets, [0] * (len(cohort) + 1))
-  x, y = batches.elements
+  x, y = tf.nest.map_structure(np.asarray, batches.elements)
   assert (x['matrix'].shape, x['matrix'].dtype) == ((0, 3, 3, 2), np.float32)
   assert (x['flag'].shape, x['flag'].dtype) == ((0, 3), np.bool_)
   assert (y.shape, y.dtype) == ((0, 3), np.int32)

@@ -16,8 +16,9 @@ class ClientBatches:
   accepts a list of `tf.data.Dataset`.
 
   Attributes:
-    elements: A structure of arrays [num_batches, batch_size, ...], one for each
-      component of an element. Rows beyond a batch's size are zero.
+    elements: A structure of arrays [num_batches, batch_size, ...] (NumPy's or
+      `GatheredBatches`), one for each component of an element. Rows beyond a
+      batch's size are zero.
     batch_sizes: int32[num_batches], examples in each batch. Only the last batch
       of a client may be short.
     offsets: int32[num_clients + 1]; client c owns the batches

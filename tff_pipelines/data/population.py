@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tff_pipelines.core import client_batches, errors
+from tff_pipelines.core import client_batches, errors, gathered
 from tff_pipelines.data import batching as batching_lib
 
 
@@ -87,28 +87,39 @@ class ClientPopulation(abc.ABC):
     batch_sizes[offsets[1:][nonempty] - 1] = (
       lengths - (counts - 1) * batching.batch_size
     )[nonempty]
-    # Where each gathered example goes among the padded rows.
-    slots = np.arange(num_batches * batching.batch_size).reshape(
-      num_batches, batching.batch_size
-    )[np.arange(batching.batch_size) < batch_sizes[:, np.newaxis]]
-    gathered = self.gather(clients, orders) if num_batches else None
+    return client_batches.ClientBatches(
+      self._elements(clients, orders, batch_sizes, batching.batch_size),
+      batch_sizes,
+      offsets.astype(np.int32),
+      ids,
+    )
 
-    def spread(spec: tf.TensorSpec, rows: np.ndarray | None) -> np.ndarray:
-      shape = (num_batches, batching.batch_size, *spec.shape)
+  def _elements(
+    self,
+    clients: Sequence[int],
+    orders: Sequence[np.ndarray],
+    batch_sizes: np.ndarray,
+    batch_size: int,
+  ) -> Any:
+    """Returns arrays [num_batches, batch_size, ...], padded with zeros.
+
+    Args:
+      clients: Whose examples.
+      orders: Which of each client's examples, in order.
+      batch_sizes: True sizes of all batches.
+      batch_size: Padded size.
+    """
+    is_example = np.arange(batch_size) < batch_sizes[:, np.newaxis]
+    chosen = [self.gather(clients, orders)] if len(batch_sizes) else []
+
+    def spread(spec: tf.TensorSpec, rows: np.ndarray | None = None) -> Any:
+      shape = (*is_example.shape, *spec.shape)
       dense = np.zeros(shape, spec.dtype.as_numpy_dtype)
       if rows is not None:
-        dense.reshape(-1, *spec.shape)[slots] = rows
+        dense[is_example] = rows
       return dense
 
-    if gathered is None:
-      elements = tf.nest.map_structure(
-        lambda s: spread(s, None), self.element_spec
-      )
-    else:
-      elements = tf.nest.map_structure(spread, self.element_spec, gathered)
-    return client_batches.ClientBatches(
-      elements, batch_sizes, offsets.astype(np.int32), ids
-    )
+    return tf.nest.map_structure(spread, self.element_spec, *chosen)
 
 
 class ArrayPopulation(ClientPopulation):
@@ -147,8 +158,28 @@ class ArrayPopulation(ClientPopulation):
     return self._take(owned if rows is None else owned[rows])
 
   def gather(self, clients: Sequence[int], rows: Sequence[np.ndarray]) -> Any:
+    return self._take(self._chosen(clients, rows))
+
+  def _chosen(
+    self, clients: Sequence[int], rows: Sequence[np.ndarray]
+  ) -> np.ndarray:
     chosen = [self._rows[c][r] for c, r in zip(clients, rows, strict=True)]
-    return self._take(np.concatenate(chosen))
+    return np.concatenate([np.zeros(0, np.int64), *chosen])
+
+  def _elements(
+    self,
+    clients: Sequence[int],
+    orders: Sequence[np.ndarray],
+    batch_sizes: np.ndarray,
+    batch_size: int,
+  ) -> Any:
+    """As `ClientPopulation._elements`, gathered when they are read."""
+    rows = np.full((len(batch_sizes), batch_size), -1, np.int64)
+    is_example = np.arange(batch_size) < batch_sizes[:, np.newaxis]
+    rows[is_example] = self._chosen(clients, orders)
+    return tf.nest.map_structure(
+      lambda a: gathered.GatheredBatches(a, rows), self._examples
+    )
 
   def pooled(self) -> 'ArrayPopulation':
     """Returns one client, `everyone`, who holds what all clients hold."""

@@ -90,6 +90,7 @@ class Client:
     self._secrets: client_secrets.ClientSecrets | None = None
     self._share_keys: dict[int, bytes] = {}  # By neighbour in U1.
     self._mask_keys: dict[int, bytes] = {}  # Public, by neighbour in U1.
+    self._own_mask_key = b''  # Public.
     self._own_shares = b''
     self._held_shares: dict[int, bytes] = {}  # By client in U2.
     self._signed: tuple[int, ...] = ()
@@ -110,6 +111,7 @@ class Client:
     self._secrets = client_secrets.ClientSecrets()
     cipher_key = self._secrets.cipher_key.public_key().public_bytes_raw()
     mask_key = self._secrets.mask_key.public_key().public_bytes_raw()
+    self._own_mask_key = mask_key
     signature = b''
     if self._identity is not None:
       signature = signing.sign_keys(
@@ -211,6 +213,7 @@ class Client:
         round_num=self._session.round_num,
         sender=self._index,
         receiver=neighbour,
+        mask_keys=(self._own_mask_key, mask_keys[neighbour]),
       )
       for neighbour in message.keys.owners
     ]
@@ -241,6 +244,7 @@ class Client:
         round_num=self._session.round_num,
         sender=neighbour,
         receiver=self._index,
+        mask_keys=(self._mask_keys[neighbour], self._own_mask_key),
       )
       for neighbour, ciphertext in message.ciphertexts.items()
     }

@@ -4,7 +4,7 @@ Canonical: one value has one encoding, and every sequence of bytes that is not
 an encoding is refused. Integers are big-endian.
 """
 
-from collections.abc import Sequence
+import functools
 
 import numpy as np
 
@@ -18,12 +18,13 @@ def integer(value: int, size: int) -> bytes:
   return value.to_bytes(size, 'big')
 
 
-def blob(data: bytes) -> bytes:
+def blob(data: bytes | memoryview) -> bytes:
   """Returns the bytes behind their length in 8 bytes."""
   return integer(len(data), 8) + data
 
 
-def index_set(indices: Sequence[int]) -> bytes:
+@functools.lru_cache(maxsize=16)  # Many messages name the same clients.
+def index_set(indices: tuple[int, ...]) -> bytes:
   """Returns a bitmap behind its length in 4 bytes.
 
   Client i is bit i % 8 of byte i // 8. The last byte is never zero, so that a
@@ -38,6 +39,12 @@ def index_set(indices: Sequence[int]) -> bytes:
   bits[list(indices)] = 1
   bitmap = np.packbits(bits, bitorder='little').tobytes()
   return integer(len(bitmap), 4) + bitmap
+
+
+@functools.lru_cache(maxsize=16)
+def _indices(bitmap: bytes) -> tuple[int, ...]:
+  bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder='little')
+  return tuple(np.flatnonzero(bits).tolist())
 
 
 class Reader:
@@ -63,6 +70,19 @@ class Reader:
     self._position = end
     return piece
 
+  def view(self) -> memoryview:
+    """Returns the bytes of a `blob` where they are, read-only.
+
+    For masked inputs: fresh memory for a copy of each would cost the server
+    more than all it does with them.
+    """
+    size = self.integer(8)
+    if size > len(self._data) - self._position:
+      return memoryview(self.raw(size))  # Which refuses.
+    start = self._position
+    self._position = start + size
+    return memoryview(self._data)[start : self._position]
+
   def integer(self, size: int) -> int:
     """Returns the integer in the next bytes."""
     return int.from_bytes(self.raw(size), 'big')
@@ -83,8 +103,7 @@ class Reader:
       raise errors.MalformedMessageError(
         'Expected a set whose last byte is not zero, found a zero.'
       )
-    bits = np.unpackbits(bitmap, bitorder='little')
-    return tuple(np.flatnonzero(bits).tolist())
+    return _indices(bitmap.tobytes())
 
   def finish(self) -> None:
     """Refuses bytes behind the end."""

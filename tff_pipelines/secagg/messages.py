@@ -110,7 +110,7 @@ class MaskedInput(Message):
     vectors: y_u, packed, one for each modulus of the session.
   """
 
-  vectors: tuple[bytes, ...] = dataclasses.field(repr=False)
+  vectors: tuple[bytes | memoryview, ...] = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,12 +181,12 @@ class _Codec:
   read: Callable[[encoding.Reader], Any]
 
 
-def _write_blobs(blobs: tuple[bytes, ...]) -> bytes:
+def _write_blobs(blobs: tuple[bytes | memoryview, ...]) -> bytes:
   return encoding.integer(len(blobs), 4) + b''.join(map(encoding.blob, blobs))
 
 
-def _read_blobs(reader: encoding.Reader) -> tuple[bytes, ...]:
-  return tuple(reader.blob() for _ in range(reader.integer(4)))
+def _read_blobs(reader: encoding.Reader) -> tuple[memoryview, ...]:
+  return tuple(reader.view() for _ in range(reader.integer(4)))
 
 
 _KEY = _Codec(bytes, lambda reader: reader.raw(keys.KEY_BYTES))

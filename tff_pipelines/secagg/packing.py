@@ -53,42 +53,57 @@ def pack(values: np.ndarray, group: layout.Group) -> bytes:
   return b''.join(packed)
 
 
-def unpack(packed: bytes, group: layout.Group) -> np.ndarray:
-  """Returns the entries, of the group's dtype; undoes `pack`.
+class Unpacker:
+  """Undoes `pack`, into buffers that are used again.
 
+  A thousand masked inputs pass through one buffer: fresh memory for each would
+  cost more than the arithmetic.
   Source: Bonawitz et al. 2017, table 1 (the size, not the format).
-
-  Raises:
-    MalformedMessageError: If the bytes are not what `pack` gives.
   """
-  if len(packed) != packed_bytes(group):
-    raise errors.MalformedMessageError(
-      f'Expected {packed_bytes(group)} bytes for {group.length} entries of '
-      f'{group.bits} bits, found {len(packed)}.'
-    )
-  values = np.zeros(group.length, group.dtype)
-  # Single bits are put together in bytes, which are widened once.
-  top, top_shift = np.zeros(group.length, np.uint8), group.bits // 8 * 8
-  start = 0
-  for width, shift in _planes(group.bits):
-    end = start + _plane_bytes(width, group.length)
-    data = packed[start:end]
-    if width == 1:
-      bits = np.unpackbits(np.frombuffer(data, np.uint8))
-      if bits[group.length :].any():
-        raise errors.MalformedMessageError(
-          'Expected zeros behind the last entry, found others.'
-        )
-      top |= bits[: group.length] << np.uint8(shift - top_shift)
-    else:
-      plane = np.frombuffer(data, f'<u{width // 8}').astype(group.dtype)
-      values |= plane << group.dtype.type(shift) if shift else plane
-    start = end
-  if group.bits % 8:
-    values |= top.astype(group.dtype) << group.dtype.type(top_shift)
-  if not group.is_power_of_two and group.length:
-    if values.max() >= group.modulus:
+
+  def __init__(self, group: layout.Group) -> None:
+    self._group = group
+    self._values = np.empty(group.length, group.dtype)
+    self._plane = np.empty(group.length, group.dtype)
+
+  def unpack(self, packed: bytes | memoryview) -> np.ndarray:
+    """Returns the entries, of the group's dtype, valid until the next call.
+
+    Raises:
+      MalformedMessageError: If the bytes are not what `pack` gives.
+    """
+    group, values = self._group, self._values
+    if len(packed) != packed_bytes(group):
       raise errors.MalformedMessageError(
-        f'Expected entries below {group.modulus}, found larger ones.'
+        f'Expected {packed_bytes(group)} bytes for {group.length} entries of '
+        f'{group.bits} bits, found {len(packed)}.'
       )
-  return values
+    values[:] = 0
+    # Single bits are put together in bytes, which are widened once.
+    top, top_shift = np.zeros(group.length, np.uint8), group.bits // 8 * 8
+    data, start = np.frombuffer(packed, np.uint8), 0
+    for width, shift in _planes(group.bits):
+      end = start + _plane_bytes(width, group.length)
+      if width == 1:
+        bits = np.unpackbits(data[start:end])
+        if bits[group.length :].any():
+          raise errors.MalformedMessageError(
+            'Expected zeros behind the last entry, found others.'
+          )
+        top |= bits[: group.length] << np.uint8(shift - top_shift)
+      else:
+        self._insert(data[start:end].view(f'<u{width // 8}'), shift)
+      start = end
+    if group.bits % 8:
+      self._insert(top, top_shift)
+    if not group.is_power_of_two and group.length:
+      if values.max() >= group.modulus:
+        raise errors.MalformedMessageError(
+          f'Expected entries below {group.modulus}, found larger ones.'
+        )
+    return values
+
+  def _insert(self, plane: np.ndarray, shift: int) -> None:
+    np.copyto(self._plane, plane)
+    self._plane <<= self._group.dtype.type(shift)
+    self._values |= self._plane

@@ -87,7 +87,7 @@ def evaluate(
     raise ValueError('Expected evaluation points in [0, 2**30), found others.')
   coefficients = _to_limbs(polynomials)
   x = np.array(points, np.uint64)
-  steps = min(_MAX_STEPS, _POINT_BITS // max(points).bit_length())
+  steps = min(_MAX_STEPS, _POINT_BITS // max(1, max(points).bit_length()))
   values = np.zeros((_LIMBS, len(polynomials), len(points)), np.uint64)
   # A short first block, so that all the others are whole.
   without_carry = (-len(coefficients)) % steps

@@ -5,7 +5,9 @@ fresh in every session and encrypts one message in each direction, so the nonce
 is the direction: (sender, receiver).
 
 Source: Bonawitz et al. 2017, section 3.3 and figure 4, round 1. Deviation: who
-sends to whom, in which session and round, is associated data, not plaintext.
+sends to whom, in which session and round, is associated data, not plaintext; so
+are the public mask keys (sender's, receiver's) that the pair goes by, and a
+pair that was shown different ones notices before it masks anything.
 """
 
 from cryptography import exceptions
@@ -22,7 +24,11 @@ def _nonce(sender: int, receiver: int) -> bytes:
 
 
 def _associated_data(
-  session: bytes, round_num: int, sender: int, receiver: int
+  session: bytes,
+  round_num: int,
+  sender: int,
+  receiver: int,
+  mask_keys: tuple[bytes, bytes],
 ) -> bytes:
   return (
     _DOMAIN
@@ -30,6 +36,7 @@ def _associated_data(
     + round_num.to_bytes(8, 'big')
     + sender.to_bytes(4, 'big')
     + receiver.to_bytes(4, 'big')
+    + b''.join(mask_keys)
   )
 
 
@@ -41,6 +48,7 @@ def seal(
   round_num: int,
   sender: int,
   receiver: int,
+  mask_keys: tuple[bytes, bytes],
 ) -> bytes:
   """Returns ciphertext and tag, 16 bytes longer than the plaintext.
 
@@ -49,7 +57,7 @@ def seal(
   return aead.AESGCM(key).encrypt(
     _nonce(sender, receiver),
     plaintext,
-    _associated_data(session, round_num, sender, receiver),
+    _associated_data(session, round_num, sender, receiver, mask_keys),
   )
 
 
@@ -61,6 +69,7 @@ def unseal(
   round_num: int,
   sender: int,
   receiver: int,
+  mask_keys: tuple[bytes, bytes],
 ) -> bytes:
   """Returns the plaintext (Bonawitz et al. 2017, figure 4, AE.dec).
 
@@ -72,7 +81,7 @@ def unseal(
     return aead.AESGCM(key).decrypt(
       _nonce(sender, receiver),
       ciphertext,
-      _associated_data(session, round_num, sender, receiver),
+      _associated_data(session, round_num, sender, receiver, mask_keys),
     )
   except exceptions.InvalidTag as error:
     raise errors.TamperedCiphertextError(

@@ -19,6 +19,7 @@ from tff_pipelines.secagg import (
   keys,
   masks,
   messages,
+  outbox,
   packing,
   phases,
   records,
@@ -93,12 +94,13 @@ class Server:
     self._neighbours: dict[int, tuple[int, ...]] = {}  # Closed, sorted.
     self._advertised: dict[int, messages.AdvertiseKeys] = {}
     self._commitments: dict[int, bytes] = {}
-    self._ciphertexts: dict[int, records.Records] = {}
+    self._router: routing.Router | None = None
     self._sharers: frozenset[int] = frozenset()
     self._survivors: tuple[int, ...] = ()
     self._signatures: dict[int, bytes] = {}
     self._requests: dict[int, messages.UnmaskRequest] = {}
     self._responses: dict[int, messages.UnmaskResponse] = {}
+    self._unpackers = [packing.Unpacker(g) for g in session.layout.groups]
     self._sum: masks.MaskedSum | None = masks.MaskedSum(session.layout)
     self._result: tuple[np.ndarray, ...] | None = None
 
@@ -243,7 +245,8 @@ class Server:
         f'found {len(given)} of {given.size} bytes.'
       )
     self._commitments[message.client] = message.seed_commitment
-    self._ciphertexts[message.client] = given
+    assert self._router is not None
+    self._router.put(message.client, given)
 
   def _take_input(self, message: messages.MaskedInput) -> None:
     assert self._sum is not None
@@ -255,8 +258,10 @@ class Server:
       )
     self._sum.add(
       [
-        packing.unpack(*item)
-        for item in zip(message.vectors, groups, strict=True)
+        unpacker.unpack(vector)
+        for unpacker, vector in zip(
+          self._unpackers, message.vectors, strict=True
+        )
       ]
     )
 
@@ -290,7 +295,7 @@ class Server:
 
   # What ends each phase.
 
-  def _broadcast_keys(self) -> dict[int, messages.Message]:
+  def _broadcast_keys(self) -> Mapping[int, messages.Message]:
     """U1 is complete: every client gets the keys of its neighbours."""
     present = self._answered
     self._check_count(len(present), Phase.ADVERTISE)
@@ -305,33 +310,36 @@ class Server:
       ],
     )
     is_complete = self._session.parameters.degree is None
+    others = {i: self._others(i) for i in everybody}
+    self._router = routing.Router(others)
     self._state = ServerState.COLLECT_SHARES
-    return {
-      i: messages.KeyBroadcast(
-        self._session.digest,
-        i,
-        public_keys.without(i)
-        if is_complete
-        else public_keys.select(self._others(i)),
-      )
-      for i in everybody
-    }
 
-  def _deliver_shares(self) -> dict[int, messages.Message]:
+    def build(client: int) -> messages.KeyBroadcast:
+      if is_complete:
+        chosen = public_keys.without(client)
+      else:
+        chosen = public_keys.select(others[client])
+      return messages.KeyBroadcast(self._session.digest, client, chosen)
+
+    return outbox.Outbox(everybody, build)
+
+  def _deliver_shares(self) -> Mapping[int, messages.Message]:
     """U2 is complete: the sealed shares go to their receivers."""
     self._sharers = frozenset(self._answered)
     self._check_count(len(self._sharers), Phase.SHARE)
     self._neighbours = self._closed_neighbourhoods(self._sharers)
     self._check_holders(self._sharers, self._sharers, Phase.SHARE)
-    delivered = routing.by_receiver(self._ciphertexts)
-    self._ciphertexts = {}
+    router, self._router = self._router, None
+    assert router is not None
     self._state = ServerState.COLLECT_INPUTS
-    return {
-      i: messages.ShareDelivery(self._session.digest, i, ciphertexts)
-      for i, ciphertexts in delivered.items()
-    }
+    return outbox.Outbox(
+      sorted(self._sharers),
+      lambda i: messages.ShareDelivery(
+        self._session.digest, i, router.records_for(i)
+      ),
+    )
 
-  def _announce_survivors(self) -> dict[int, messages.Message]:
+  def _announce_survivors(self) -> Mapping[int, messages.Message]:
     """U3 is complete: it is shown for signing, or unmasked at once."""
     self._survivors = tuple(sorted(self._answered))
     self._check_count(len(self._survivors), Phase.MASK)
@@ -344,7 +352,7 @@ class Server:
       for i in self._survivors
     }
 
-  def _request_unmasking(self) -> dict[int, messages.Message]:
+  def _request_unmasking(self) -> Mapping[int, messages.Message]:
     """U3, or U4 if it was signed, is asked for one share of each client."""
     if self._session.parameters.malicious:
       self._check_count(len(self._answered), Phase.CONSISTENCY)
@@ -370,7 +378,7 @@ class Server:
     self._state = ServerState.COLLECT_UNMASKING
     return dict(self._requests)
 
-  def _unmask(self) -> dict[int, messages.Message]:
+  def _unmask(self) -> Mapping[int, messages.Message]:
     """U5 is complete: masks are reconstructed and subtracted."""
     assert self._sum is not None
     self._check_count(len(self._answered), Phase.UNMASK)

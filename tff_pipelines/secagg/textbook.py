@@ -87,8 +87,10 @@ def build_circle(
   """
   participants = tuple(
     # Index -1 closes the circle.
-    Participant(name, value, numbers[i], numbers[i - 1])
-    for i, (name, value) in enumerate(zip(names, hidden, strict=True))
+    Participant(name, value, number, numbers[i - 1])
+    for i, (name, value, number) in enumerate(
+      zip(names, hidden, numbers, strict=True)
+    )
   )
   masks = tuple(
     Mask(name, names[(i + 1) % len(names)], number)

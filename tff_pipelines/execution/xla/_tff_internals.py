@@ -6,10 +6,15 @@ Each is guarded by a test in tests/execution/xla/tff_internals_test.py.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.python.eager import context as eager_context
 from tensorflow.python.framework import function_def_to_graph
+
+# TensorFlow ends the process when memory it is given is not aligned, in bytes.
+_ALIGNMENT = 64
+_WORTH_SHARING = 2**16
 
 
 def with_true_size(padded: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -36,6 +41,26 @@ def function_body(
   """Returns a function's body as a graph, and its tensors' names there."""
   with tf.init_scope():  # Functions are looked up among the registered ones.
     return function_def_to_graph.function_def_to_graph_def(function)
+
+
+def _tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
+  """Returns a value as a tensor, large arrays without a copy if possible.
+
+  Only for as long as nobody writes to the array.
+  """
+  if isinstance(value, tf.Tensor):
+    return value
+  if (
+    isinstance(value, np.ndarray)
+    and value.nbytes >= _WORTH_SHARING
+    and value.dtype == dtype
+    and value.dtype.kind in 'iuf'
+    and value.ctypes.data % _ALIGNMENT == 0
+    and value.flags.c_contiguous
+    and value.flags.writeable
+  ):
+    return tf.experimental.dlpack.from_dlpack(value.__dlpack__())
+  return tf.convert_to_tensor(value, dtype)
 
 
 class FlatFunction:
@@ -69,9 +94,7 @@ class FlatFunction:
   def __call__(self, *tensors: Any) -> list[tf.Tensor]:
     """Runs it on tensors, or on values that are converted to such."""
     arguments = [
-      value
-      if isinstance(value, tf.Tensor)
-      else tf.convert_to_tensor(value, spec.dtype)
+      _tensor(value, spec.dtype)
       for value, spec in zip(tensors, self.signature, strict=True)
     ]
     results = self._call(*arguments, *self._concrete.captured_inputs)

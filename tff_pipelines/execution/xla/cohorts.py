@@ -13,12 +13,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.core import client_batches
+from tff_pipelines.core import client_batches, gathered
 from tff_pipelines.execution.xla import graphs, values
 
 # What a block holds at the most, in bytes of padded examples: little enough
 # to be packed while the block before it computes.
 _BLOCK_BYTES = 8 * 2**20
+
+# What TensorFlow asks of memory, in bytes.
+_ALIGNMENT = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Sequences:
   """One sequence a client, dense.
 
   Attributes:
-    components: Arrays [num_elements, ...], client after client; of batched
-      elements [num_elements, batch_size, ...], padded.
+    components: Arrays (or `GatheredBatches`) [num_elements, ...], client after
+      client; of batched elements [num_elements, batch_size, ...], padded.
     sizes: int32[num_elements], true sizes of batched elements, or None.
     offsets: int64[num_clients + 1]; client c owns the elements offsets[c] to
       offsets[c + 1] - 1.
@@ -172,7 +175,9 @@ def _from_client_batches(
   type_spec.element.check_assignable_from(tff.types.tensorflow_to_type(spec))
   return Sequences(
     tuple(
-      _strings(c, batches.batch_sizes) if c.dtype.kind in 'OSU' else c
+      _strings(np.asarray(c), batches.batch_sizes)
+      if c.dtype.kind in 'OSU'
+      else c
       for c in tf.nest.flatten(batches.elements)
     ),
     batches.batch_sizes,
@@ -415,30 +420,51 @@ def _block(cohort: Cohort, first: int, last: int, capacity: Capacity) -> Block:
   leaves: list[Sequences | np.ndarray] = []
   for leaf in cohort.leaves:
     if isinstance(leaf, np.ndarray):
-      leaves.append(_padded(leaf[first:last], [capacity.clients]))
+      leaves.append(_padded(leaf, slice(first, last), [capacity.clients]))
       continue
     room, batch_size = next(rooms)
     start, end = leaf.offsets[first], leaf.offsets[last]
+    own = slice(start, end)
     shape = [room] if batch_size is None else [room, batch_size]
     offsets = np.full(capacity.clients + 1, end - start, np.int32)
     offsets[: last - first + 1] = leaf.offsets[first : last + 1] - start
     leaves.append(
       Sequences(
-        tuple(_padded(c[start:end], shape) for c in leaf.components),
-        None if leaf.sizes is None else _padded(leaf.sizes[start:end], [room]),
+        tuple(_padded(c, own, shape) for c in leaf.components),
+        None if leaf.sizes is None else _padded(leaf.sizes, own, [room]),
         offsets,
       )
     )
   return Block(first, last - first, tuple(leaves))
 
 
-def _padded(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-  """Returns an array whose first dimensions have grown to `shape`."""
-  if list(array.shape[: len(shape)]) == list(shape):
-    return array
+def _padded(
+  array: np.ndarray | gathered.GatheredBatches,
+  rows: slice,
+  shape: Sequence[int],
+) -> np.ndarray:
+  """Returns rows of an array whose first dimensions have grown to `shape`."""
+  count = rows.stop - rows.start
+  of_rows = (count, *array.shape[1:])
+  is_lazy = isinstance(array, gathered.GatheredBatches)
+  if not is_lazy and list(of_rows[: len(shape)]) == list(shape):
+    return array[rows]
   # Nobody reads the padding, so it is left as it is.
-  grown = np.empty([*shape, *array.shape[len(shape) :]], array.dtype)
+  grown = _aligned([*shape, *array.shape[len(shape) :]], array.dtype)
   if array.dtype == object:
     grown.fill(b'')
-  grown[tuple(slice(n) for n in array.shape[: len(shape)])] = array
+  if is_lazy and of_rows[1] == grown.shape[1]:
+    array.read_into(rows, grown[:count])
+  else:
+    grown[tuple(slice(n) for n in of_rows[: len(shape)])] = array[rows]
   return grown
+
+
+def _aligned(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+  """Returns an uninitialized array that TensorFlow can use without a copy."""
+  if dtype.kind not in 'biufc':
+    return np.zeros(shape, dtype)
+  size = int(np.prod(shape)) * dtype.itemsize
+  memory = np.empty(size + _ALIGNMENT, np.uint8)
+  start = -memory.ctypes.data % _ALIGNMENT
+  return memory[start : start + size].view(dtype).reshape(shape)
