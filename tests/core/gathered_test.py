@@ -42,6 +42,12 @@ def test_batches_are_written_into_memory_that_is_there(batches):
   np.testing.assert_array_equal(out[2:], np.full([2, 2, 2], 99))
 
 
+def test_chosen_batches(batches):
+  chosen = batches.chosen(np.array([2, 0, 0]))
+  assert isinstance(chosen, gathered.GatheredBatches)
+  np.testing.assert_array_equal(chosen, WHOLE[[2, 0, 0]])
+
+
 def test_examples_of_no_dimension_and_of_strings():
   labels = gathered.GatheredBatches(np.array([7, 8, 9]), np.array([[2, -1]]))
   assert labels[:].tolist() == [[9, 0]]

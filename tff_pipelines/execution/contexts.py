@@ -1,6 +1,6 @@
 """Installing an execution context by name, for good or for a while."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 from typing import Any
 
@@ -20,27 +20,28 @@ class UnknownContextError(errors.PipelineError):
   """A name that no execution context has."""
 
 
-def install(name: str) -> Any:
+def install(name: str, **options: Any) -> Any:
   """Makes the named context TFF's default one and returns it.
 
   Args:
-    name: `native`, TFF's own runtime.
+    name: `xla`, or `native`, TFF's own runtime.
+    **options: What the context's class takes.
 
   Raises:
     UnknownContextError: If there is no context of that name.
   """
-  context = _build(name)
+  context = _build(name, options)
   tff.framework.set_default_context(context)
   return context
 
 
 @contextlib.contextmanager
-def using(name: str) -> Iterator[Any]:
+def using(name: str, **options: Any) -> Iterator[Any]:
   """Installs the named context for the time of a `with` block, then ends it.
 
   Afterwards the context that was current before is current again.
   """
-  context = _build(name)
+  context = _build(name, options)
   with tff.framework.get_context_stack().install(context):
     try:
       yield context
@@ -48,10 +49,10 @@ def using(name: str) -> Iterator[Any]:
       context.close()
 
 
-def _build(name: str) -> Any:
+def _build(name: str, options: Mapping[str, Any]) -> Any:
   if name not in CONTEXTS:
     raise UnknownContextError(
       f'Expected an execution context out of {", ".join(CONTEXTS)}, '
       f'found {name!r}.'
     )
-  return CONTEXTS[name]()
+  return CONTEXTS[name](**options)

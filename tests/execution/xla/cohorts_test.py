@@ -141,7 +141,7 @@ def test_the_chosen_capacity_holds_its_cohort_whatever_the_limit(monkeypatch):
 
 def test_one_client_of_a_cohort_and_its_first_elements():
   cohort = _cohort([2], [2, 2, 1], [1])
-  alone = cohorts.one_client(cohort, 1)
+  alone = cohorts.chosen(cohort, [1])
   assert alone.client_ids == ('number 1',)
   (sequences,) = cohorts.first_elements(alone, 2).sequences
   assert sequences.components[0].tolist() == [[3, 4], [5, 6]]

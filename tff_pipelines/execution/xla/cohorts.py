@@ -88,20 +88,30 @@ class Cohort:
     return np.sum([np.ones(self.num_clients, np.int64), *counts], axis=0)
 
 
-def one_client(cohort: Cohort, client: int) -> Cohort:
-  """Returns the cohort of one of its clients."""
+def chosen(cohort: Cohort, clients: Sequence[int]) -> Cohort:
+  """Returns the cohort of some of its clients, by number."""
 
   def own(leaf: Sequences | np.ndarray) -> Sequences | np.ndarray:
     if isinstance(leaf, np.ndarray):
-      return leaf[client : client + 1]
-    first, last = leaf.offsets[client], leaf.offsets[client + 1]
+      return leaf[list(clients)]
+    ranges = [np.arange(*leaf.offsets[c : c + 2]) for c in clients]
+    elements = np.concatenate([np.zeros(0, np.int64), *ranges])
+    counts = [len(r) for r in ranges]
     return Sequences(
-      tuple(c[first:last] for c in leaf.components),
-      None if leaf.sizes is None else leaf.sizes[first:last],
-      np.array([0, last - first], np.int64),
+      tuple(
+        c.chosen(elements)
+        if isinstance(c, gathered.GatheredBatches)
+        else c[elements]
+        for c in leaf.components
+      ),
+      None if leaf.sizes is None else leaf.sizes[elements],
+      np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
     )
 
-  return Cohort(tuple(map(own, cohort.leaves)), (cohort.client_ids[client],))
+  return Cohort(
+    tuple(map(own, cohort.leaves)),
+    tuple(cohort.client_ids[c] for c in clients),
+  )
 
 
 def first_elements(alone: Cohort, count: int) -> Cohort:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.execution import native
+from tff_pipelines.execution import masked_sums, native
 from tff_pipelines.execution.xla import (
   graphs,
   programs,
@@ -66,16 +66,33 @@ class XlaContext(tff.framework.SyncContext):
 
   Results and their containers are those of TFF's own contexts. What cannot be
   run here goes to TFF's worker, which starts when it is first needed.
+
+  Attributes:
+    secure_sums: The protocol that secure sums run through; None is a sum in the
+      clear.
   """
 
-  def __init__(self, threads: int | None = None):
+  def __init__(
+    self,
+    threads: int | None = None,
+    *,
+    secure_sums: masked_sums.MaskedSum | Literal['insecure'] | None = None,
+  ):
     """Initializes the context.
 
     Args:
       threads: How many threads share the clients; None for one a core. Results
         depend on it by rounding only, and are the same in each run with it.
+      secure_sums: What sums the integers of TFF's secure sums: the protocol
+        with a configuration (its default for None), or `insecure`, a sum in the
+        clear that protects nobody, for experiments about learning.
     """
     self._threads = threads
+    self.secure_sums = (
+      None
+      if secure_sums == 'insecure'
+      else secure_sums or masked_sums.MaskedSum()
+    )
     _leave_threads_to_shards()
     self._native = native.NativeContext()
     self._plans: dict[int, _Plan] = {}
@@ -170,7 +187,7 @@ class XlaContext(tff.framework.SyncContext):
       explanation=Explanation(
         'xla',
         'the work of all clients is one XLA program, the rest plain '
-        'TensorFlow functions',
+        'TensorFlow functions' + self._about_secure_sums(parts),
         _randomness(parts, compiled=True),
       ),
     )
@@ -205,7 +222,11 @@ class XlaContext(tff.framework.SyncContext):
     explanation: Explanation,
   ) -> _Plan:
     one_round = rounds.Round(
-      comp, parts, compiled=compiled, threads=self._threads
+      comp,
+      parts,
+      compiled=compiled,
+      threads=self._threads,
+      secure_sums=self.secure_sums,
     )
     single = splitting.arguments(comp).single
 
@@ -233,10 +254,22 @@ class XlaContext(tff.framework.SyncContext):
       compiled=False,
       explanation=Explanation(
         'function',
-        f'the same loops as a plain TensorFlow function, because {why}',
+        f'the same loops as a plain TensorFlow function, because {why}'
+        + self._about_secure_sums(parts),
         _randomness(parts, compiled=False),
       ),
     )
+
+  def _about_secure_sums(
+    self, parts: splitting.Aggregation | splitting.ClientMap
+  ) -> str:
+    if isinstance(parts, splitting.ClientMap) or not programs.has_secure_sums(
+      parts
+    ):
+      return ''
+    if self.secure_sums is None:
+      return '; its secure sums are insecure: summed in the clear'
+    return '; its secure sums are masked: they run through the protocol'
 
   def _natively(self, comp: tff.Computation, why: str) -> _Plan:
     return _Plan(

@@ -29,7 +29,7 @@ def describe(
     clients: Those of the block that failed.
   """
   for client in clients:
-    alone = cohorts.one_client(cohort, client)
+    alone = cohorts.chosen(cohort, [client])
     error = _runner(loop, given, alone)
     if (message := error(alone)) is not None:
       name = cohort.client_ids[client]

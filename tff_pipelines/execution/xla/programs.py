@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_pipelines.execution import masked_sums
 from tff_pipelines.execution.xla import (
   _tff_internals,
   cohorts,
@@ -33,23 +34,28 @@ class NotCompilableError(Exception):
 
 
 class SecureSums:
-  """Where the integers that clients hand to secure sums are summed.
+  """The secure sums of an aggregation.
 
-  This one sums them in the program, in the clear, modulo the modulus where
-  there is one: for experiments about learning.
+  Attributes:
+    types: Of the integers that a client hands in.
+    summands: What each of these may hold.
   """
 
   def __init__(self, parts: splitting.Aggregation):
     """Initializes the sums of an aggregation."""
-    results = _elements(parts.work.type_signature.result)
-    self.types = [leaf for r in results[1:] for leaf in values.leaves(r)]
-    moduli = tf.function(lambda: parts.modulus([]), autograph=False)()
-    num_plain = len(self.types) - len(values.leaves(results[3]))
-    self._moduli: list[Any] = [None] * num_plain + _spread(
-      [m.numpy() for m in moduli],
-      parts.modulus.type_signature.result,
-      results[3],
+    by_kind = _secure_types(parts)
+    self.types = [leaf for kind in by_kind for leaf in values.leaves(kind)]
+    bits, limits, moduli = (
+      _spread(_constants(part), part.type_signature.result, kind)
+      for part, kind in zip(
+        (parts.bitwidth, parts.max_input, parts.modulus), by_kind, strict=True
+      )
     )
+    self.summands = [
+      *(masked_sums.Summand(max_input=2 ** int(b) - 1) for b in bits),
+      *(masked_sums.Summand(max_input=int(limit)) for limit in limits),
+      *(masked_sums.Summand(modulus=int(m)) for m in moduli),
+    ]
 
   def zeros(self) -> list[tf.Tensor]:
     """Returns sums of nobody's values."""
@@ -58,10 +64,12 @@ class SecureSums:
   def add(
     self, sums: Sequence[tf.Tensor], more: Sequence[tf.Tensor]
   ) -> list[tf.Tensor]:
-    """Returns the sums with more values added."""
+    """Returns the sums with more values added, in the clear."""
     return [
-      a + b if modulus is None else tf.math.floormod(a + b, modulus)
-      for a, b, modulus in zip(sums, more, self._moduli, strict=True)
+      a + b
+      if summand.modulus is None
+      else tf.math.floormod(a + b, summand.modulus)
+      for a, b, summand in zip(sums, more, self.summands, strict=True)
     ]
 
 
@@ -79,6 +87,7 @@ class ClientLoop:
     sums: SecureSums | None,
     *,
     compiled: bool,
+    hand_in: bool = False,
   ):
     """Initializes the loop.
 
@@ -86,10 +95,13 @@ class ClientLoop:
       parts: The parts of the computation.
       sums: The secure sums of an aggregation.
       compiled: Whether with XLA.
+      hand_in: Whether each client's summands of the secure sums are results;
+        otherwise they are summed here, in the clear.
     """
     self._parts = parts
     self._sums = sums
     self._compiled = compiled
+    self._hand_in = hand_in
     checked = parts.work.operations
     if isinstance(parts, splitting.Aggregation):
       checked = checked | parts.accumulate.operations
@@ -113,7 +125,9 @@ class ClientLoop:
     Returns:
       (context..., carried..., num_clients, arrays of the leaves...) -> carried
       of an aggregation; results of the clients [capacity.clients, ...] of a
-      client map; then, if `watches`, whether all checks have held, bool[].
+      client map; carried and then the clients' summands [capacity.clients, ...]
+      of one whose summands are handed in. Then, if `watches`, whether all
+      checks have held, bool[].
     """
     leaf_specs = _leaf_specs(capacity, template)
     carried = self._carried_specs()
@@ -129,7 +143,9 @@ class ClientLoop:
       clients = _Clients(template, leaves, batching, self._compiled)
       if self._sums is None:
         return self._map(context, num_clients, clients, capacity.clients)
-      return self._reduce(context, state, num_clients, clients)
+      return self._reduce(
+        context, state, num_clients, clients, capacity.clients
+      )
 
     return Program(
       program,
@@ -141,7 +157,8 @@ class ClientLoop:
     if self._sums is None:
       return []
     accumulators = values.leaves(self._parts.accumulator_type)
-    return [values.spec(t) for t in [*accumulators, *self._sums.types]]
+    summed = [] if self._hand_in else self._sums.types
+    return [values.spec(t) for t in [*accumulators, *summed]]
 
   def _reduce(
     self,
@@ -149,34 +166,40 @@ class ClientLoop:
     state: Sequence[tf.Tensor],
     num_clients: tf.Tensor,
     clients: '_Clients',
+    capacity: int,
   ) -> list[tf.Tensor]:
     num_sums = len(self._sums.types)
-    num_plain = len(state) - num_sums
+    num_plain = len(values.leaves(self._parts.accumulator_type))
+    arrays = _arrays(self._sums.types, capacity) if self._hand_in else []
 
-    def one_client(
-      client: tf.Tensor, held: tf.Tensor, *state: tf.Tensor
-    ) -> Any:
+    def one_client(client: tf.Tensor, held: tf.Tensor, *state: Any) -> Any:
       results, work_holds = self._run(
         self._parts.work, [*clients.arguments(client), *context]
       )
       num_updates = len(results) - num_sums
+      updates, summands = results[:num_updates], results[num_updates:]
       plain, sum_holds = self._run(
-        self._parts.accumulate, [*state[:num_plain], *results[:num_updates]]
+        self._parts.accumulate, [*state[:num_plain], *updates]
       )
-      sums = self._sums.add(state[num_plain:], results[num_updates:])
-      new = [
+      plain = [
         tf.ensure_shape(n, o.shape)
-        for n, o in zip([*plain, *sums], state, strict=True)
+        for n, o in zip(plain, state[:num_plain], strict=True)
       ]
-      return (client + 1, held & work_holds & sum_holds, *new)
+      if self._hand_in:
+        sums = _written(state[num_plain:], client, summands, self._sums.types)
+      else:
+        sums = self._sums.add(state[num_plain:], summands)
+      return (client + 1, held & work_holds & sum_holds, *plain, *sums)
 
     _, held, *state = tf.while_loop(
       lambda client, *_: client < num_clients,
       one_client,
-      (tf.constant(0), tf.constant(True), *state),
+      (tf.constant(0), tf.constant(True), *state, *arrays),
       parallel_iterations=1,
     )
-    return [*state, held] if self.watches else state
+    handed_in = [a.stack() for a in state[len(state) - len(arrays) :]]
+    results = [*state[: len(state) - len(arrays)], *handed_in]
+    return [*results, held] if self.watches else results
 
   def _map(
     self,
@@ -194,20 +217,13 @@ class ClientLoop:
       return (
         client + 1,
         held & holds,
-        *[
-          array.write(client, tf.ensure_shape(value, type_spec.shape))
-          for array, value, type_spec in zip(results, new, types, strict=True)
-        ],
+        *_written(results, client, new, types),
       )
 
-    arrays = [
-      tf.TensorArray(values.spec(t).dtype, capacity, element_shape=t.shape)
-      for t in types
-    ]
     _, held, *arrays = tf.while_loop(
       lambda client, *_: client < num_clients,
       one_client,
-      (tf.constant(0), tf.constant(True), *arrays),
+      (tf.constant(0), tf.constant(True), *_arrays(types, capacity)),
       parallel_iterations=1,
     )
     results = [array.stack() for array in arrays]
@@ -219,6 +235,29 @@ class ClientLoop:
     """Returns a part's results, and whether its checks have held."""
     lowered = lowering.Lowering(part.library, compiled=self._compiled)
     return lowered.run(part.body, arguments), lowered.holds
+
+
+def _arrays(
+  types: Sequence[tff.TensorType], capacity: int
+) -> list[tf.TensorArray]:
+  """Returns room for a value of each type from each client."""
+  return [
+    tf.TensorArray(values.spec(t).dtype, capacity, element_shape=t.shape)
+    for t in types
+  ]
+
+
+def _written(
+  arrays: Sequence[tf.TensorArray],
+  client: tf.Tensor,
+  new: Sequence[tf.Tensor],
+  types: Sequence[tff.TensorType],
+) -> list[tf.TensorArray]:
+  """Returns the arrays with a client's values in them."""
+  return [
+    array.write(client, tf.ensure_shape(value, type_spec.shape))
+    for array, value, type_spec in zip(arrays, new, types, strict=True)
+  ]
 
 
 class _Clients:
@@ -324,24 +363,39 @@ def _leaf_specs(
   return specs
 
 
+def has_secure_sums(parts: splitting.Aggregation) -> bool:
+  """Whether clients hand in something to secure sums."""
+  return any(values.leaves(kind) for kind in _secure_types(parts))
+
+
+def _secure_types(parts: splitting.Aggregation) -> list[tff.Type]:
+  """Returns the types of what goes to each kind of secure sum."""
+  return _elements(parts.work.type_signature.result)[1:]
+
+
+def _constants(part: graphs.TensorFlowPart) -> list[Any]:
+  """Returns what a part without arguments computes."""
+  return [t.numpy() for t in Program(lambda: part([]), [])()]
+
+
 def _elements(type_spec: tff.Type) -> list[tff.Type]:
   return [e for _, e in tff.structure.iter_elements(type_spec)]
 
 
 def _spread(
-  moduli: Sequence[Any], moduli_type: tff.Type, value_type: tff.Type
+  limits: Sequence[Any], limits_type: tff.Type, value_type: tff.Type
 ) -> list[Any]:
-  """Returns a modulus for each tensor; one modulus can be for several."""
+  """Returns a limit for each tensor; one limit can be for several."""
   if not isinstance(value_type, tff.StructType):
-    return [moduli[0]]
-  if not isinstance(moduli_type, tff.StructType):
-    return [moduli[0]] * len(values.leaves(value_type))
+    return [limits[0]]
+  if not isinstance(limits_type, tff.StructType):
+    return [limits[0]] * len(values.leaves(value_type))
   spread: list[Any] = []
-  remaining = list(moduli)
-  for of_moduli, of_values in zip(
-    _elements(moduli_type), _elements(value_type), strict=True
+  remaining = list(limits)
+  for of_limits, of_values in zip(
+    _elements(limits_type), _elements(value_type), strict=True
   ):
-    count = len(values.leaves(of_moduli))
-    spread += _spread(remaining[:count], of_moduli, of_values)
+    count = len(values.leaves(of_limits))
+    spread += _spread(remaining[:count], of_limits, of_values)
     del remaining[:count]
   return spread

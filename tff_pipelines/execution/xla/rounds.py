@@ -10,6 +10,10 @@ For an aggregation, with the parts of TFF's map-reduce form:
         accumulator = accumulate(accumulator, work(client, context))
   state, result = update(state, report(merge of the accumulators))
 
+Where there are secure sums and they are masked, each client's summands come out
+of the blocks and go through the protocol; clients that drop out are left out of
+the accumulators, too.
+
 The first line and the last are one plain function each: what they draw comes
 from TensorFlow's generators, not from XLA's, which has a seed of 32 bits.
 """
@@ -26,6 +30,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.core import errors
+from tff_pipelines.execution import masked_sums
 from tff_pipelines.execution.xla import (
   cohorts,
   failures,
@@ -62,6 +67,7 @@ class Round:
     *,
     compiled: bool = True,
     threads: int | None = None,
+    secure_sums: masked_sums.MaskedSum | None = None,
   ):
     """Initializes the round.
 
@@ -70,6 +76,7 @@ class Round:
       parts: Its parts.
       compiled: Whether with XLA; otherwise the same loops as a plain function.
       threads: How many threads share the clients; None for one a core.
+      secure_sums: What sums the integers of secure sums; None is in the clear.
     """
     self.compilations = 0
     self._where = splitting.arguments(computation)
@@ -86,9 +93,12 @@ class Round:
     if isinstance(parts, splitting.Aggregation):
       self._sums = programs.SecureSums(parts)
       self._pack = values.packer(self._result_type)
+    self._masked = None
+    if self._sums is not None and self._sums.types:
+      self._masked = secure_sums
     self._begin = self._beginning(parts)
-    self._finish: dict[int, Callable[..., Any]] = {}
-    self._loop = programs.ClientLoop(parts, self._sums, compiled=compiled)
+    self._finish: dict[int, programs.Program] = {}
+    self._loop = self._new_loop(compiled=compiled)
 
   def __call__(self, arguments: Sequence[Any]) -> Any:
     """Runs the computation on its arguments and returns its result.
@@ -104,8 +114,13 @@ class Round:
     self._make_room(cohort)
     if self._sums is None:
       return self._map(cohort, given)
-    of_shards = self._aggregate(cohort, given)
-    flat = self._finishing(len(of_shards))(*state, *itertools.chain(*of_shards))
+    if self._masked is None:
+      of_shards, _ = self._aggregate(cohort, given)
+      sums: list[np.ndarray] = []
+    else:
+      of_shards, sums = self._masked_aggregate(self._masked, cohort, given)
+    finish = self._finishing(len(of_shards))
+    flat = finish(*state, *itertools.chain(*of_shards), *sums)
     return self._pack(values.to_numpy(flat))
 
   def _split_by_placement(
@@ -159,18 +174,50 @@ class Round:
       self._capacity, self._batching = capacity, batching
       self.compilations += 1
 
+  def _masked_aggregate(
+    self,
+    masked: masked_sums.MaskedSum,
+    cohort: cohorts.Cohort,
+    given: list[tf.Tensor],
+  ) -> tuple[list[list[tf.Tensor]], list[np.ndarray]]:
+    """Returns accumulators of each shard and secure sums, of the survivors."""
+    clients = masked.expected(cohort.num_clients)
+    of_shards, columns = self._aggregate(cohorts.chosen(cohort, clients), given)
+    inputs = {
+      client: [column[k] for column in columns]
+      for k, client in enumerate(clients)
+    }
+    total = masked.total(cohort.num_clients, inputs, self._sums.summands)
+    if total.survivors != clients:
+      # Some left that were not expected to: they are in no sum of the round.
+      of_shards, _ = self._aggregate(
+        cohorts.chosen(cohort, total.survivors), given
+      )
+    return of_shards, [
+      s.astype(t.dtype)
+      for s, t in zip(total.sums, self._sums.types, strict=True)
+    ]
+
   def _aggregate(
     self, cohort: cohorts.Cohort, given: list[tf.Tensor]
-  ) -> list[list[tf.Tensor]]:
-    """Returns accumulators and secure sums, of each shard."""
+  ) -> tuple[list[list[tf.Tensor]], list[np.ndarray]]:
+    """Returns what is summed, of each shard, and what clients hand in.
+
+    The latter are arrays [num_clients, ...], one a summand.
+    """
     num_context = self._num_context()
     context, nobodys = given[:num_context], given[num_context:]
 
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
-      carried = nobodys if carried is None else carried
-      return self._run([*context, *carried], nobodys, arguments, cohort, block)
+      sums, handed_in = carried or (nobodys, [])
+      results = self._run([*context, *sums], nobodys, arguments, cohort, block)
+      rows = [r.numpy()[: block.num_clients] for r in results[len(nobodys) :]]
+      return results[: len(nobodys)], [*handed_in, rows]
 
-    return self._over_shards(cohort, run) or [nobodys]
+    of_shards = self._over_shards(cohort, run)
+    blocks = [rows for _, handed_in in of_shards for rows in handed_in]
+    columns = [np.concatenate(c) for c in zip(*blocks, strict=True)]
+    return [sums for sums, _ in of_shards] or [nobodys], columns
 
   def _map(self, cohort: cohorts.Cohort, context: list[tf.Tensor]) -> Any:
     def run(carried: Any, block: cohorts.Block, arguments: list[Any]) -> Any:
@@ -217,7 +264,7 @@ class Round:
       return results
     except (tf.errors.OpError, _FailedCheckError) as error:
       message = failures.describe(
-        programs.ClientLoop(self._parts, self._sums, compiled=False),
+        self._new_loop(compiled=False),
         [*given[: self._num_context()], *nobodys],
         cohort,
         range(block.first, block.first + block.num_clients),
@@ -233,6 +280,14 @@ class Round:
         raise programs.NotCompilableError(_unsupported(e.message)) from e
       raise
 
+  def _new_loop(self, *, compiled: bool) -> programs.ClientLoop:
+    return programs.ClientLoop(
+      self._parts,
+      self._sums,
+      compiled=compiled,
+      hand_in=self._masked is not None,
+    )
+
   def _num_context(self) -> int:
     """Returns how many tensors the clients get from the server."""
     return len(values.leaves(self._parts.prepare.type_signature.result))
@@ -246,13 +301,17 @@ class Round:
       context = parts.prepare(state)
       if self._sums is None:
         return context
-      return [*context, *parts.zero([]), *self._sums.zeros()]
+      summed = [] if self._masked else self._sums.zeros()
+      return [*context, *parts.zero([]), *summed]
 
     of_state = values.leaves(parts.prepare.parameter_type)
     return programs.Program(begin, [values.spec(t) for t in of_state])
 
   def _finishing(self, num_shards: int) -> programs.Program:
-    """Returns (state..., (accumulators..., sums...) of shards...) -> result."""
+    """Returns (state..., what is summed of the shards..., sums...) -> result.
+
+    The last are the secure sums, where they are not summed with the rest.
+    """
     if num_shards not in self._finish:
       self._finish[num_shards] = self._build_finishing(num_shards)
     return self._finish[num_shards]
@@ -260,23 +319,34 @@ class Round:
   def _build_finishing(self, num_shards: int) -> programs.Program:
     parts, sums = self._parts, self._sums
     of_state = values.leaves(parts.prepare.parameter_type)
-    plain = len(values.leaves(parts.accumulator_type))
-    of_shard = [*values.leaves(parts.accumulator_type), *sums.types]
+    of_accumulator = values.leaves(parts.accumulator_type)
+    of_shard = [*of_accumulator, *([] if self._masked else sums.types)]
+    of_sums = sums.types if self._masked else []
+    plain = len(of_accumulator)
 
     def finish(*tensors: tf.Tensor) -> list[tf.Tensor]:
-      state, rest = tensors[: len(of_state)], tensors[len(of_state) :]
-      merged = list(rest[: len(of_shard)])
-      for first in range(len(of_shard), len(rest), len(of_shard)):
-        shard = rest[first : first + len(of_shard)]
-        merged = [
-          *parts.merge([*merged[:plain], *shard[:plain]]),
-          *sums.add(merged[plain:], shard[plain:]),
-        ]
+      state, rest = tensors[: len(of_state)], list(tensors[len(of_state) :])
+      summed = rest[len(of_shard) * num_shards :]
+      shards = [
+        rest[len(of_shard) * k : len(of_shard) * (k + 1)]
+        for k in range(num_shards)
+      ]
+      merged, *others = shards
+      for shard in others:
+        merged = (
+          [
+            *parts.merge([*merged[:plain], *shard[:plain]]),
+            *sums.add(merged[plain:], shard[plain:]),
+          ]
+          if not self._masked
+          else parts.merge([*merged, *shard])
+        )
       report = parts.report(merged[:plain])
       # The wrapped computation gives the state back before the result.
-      return parts.update([*state, *report, *merged[plain:]])[len(of_state) :]
+      result = parts.update([*state, *report, *merged[plain:], *summed])
+      return result[len(of_state) :]
 
-    types = [*of_state, *(of_shard * num_shards)]
+    types = [*of_state, *(of_shard * num_shards), *of_sums]
     return programs.Program(finish, [values.spec(t) for t in types])
 
 

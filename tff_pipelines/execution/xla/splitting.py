@@ -37,7 +37,8 @@ class Aggregation:
 
   Types: prepare S -> B; work <C, B> -> <update, bitwidth, maximum, modular>;
   zero -> A; accumulate <A, update> -> A; merge <A, A> -> A; report A -> U;
-  update <S, <U, sums...>> -> <S, R>. Secure sums: `modulus` of the modular.
+  update <S, <U, sums...>> -> <S, R>. What secure sums may hold: `bitwidth`,
+  `max_input` and `modulus`, without arguments.
   """
 
   prepare: graphs.TensorFlowPart
@@ -46,6 +47,8 @@ class Aggregation:
   accumulate: graphs.TensorFlowPart
   merge: graphs.TensorFlowPart
   report: graphs.TensorFlowPart
+  bitwidth: graphs.TensorFlowPart
+  max_input: graphs.TensorFlowPart
   modulus: graphs.TensorFlowPart
   update: graphs.TensorFlowPart
 
@@ -135,6 +138,8 @@ def split(computation: tff.Computation) -> Aggregation | ClientMap:
     accumulate=graphs.read(form.accumulate),
     merge=graphs.read(form.merge),
     report=graphs.read(form.report),
+    bitwidth=graphs.read(form.secure_sum_bitwidth),
+    max_input=graphs.read(form.secure_sum_max_input),
     modulus=graphs.read(form.secure_modular_sum_modulus),
     update=graphs.read(form.update),
   )
