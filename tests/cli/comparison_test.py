@@ -9,6 +9,7 @@ import tensorflow_federated as tff
 from tff_pipelines.cli import comparison, flag_groups
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching, population
+from tff_pipelines.execution import contexts
 from tff_pipelines.learning import fed_avg, optimizers
 from tff_pipelines.models import text_classifiers
 from tff_pipelines.programs import results, run_directory, stop_rules, training
@@ -71,6 +72,17 @@ def process(model, native_context):
   )
 
 
+@pytest.fixture(scope='module')
+def secure(model):
+  return fed_avg.build(
+    model,
+    client_optimizer=CLIENT_OPTIMIZER.build(),
+    server_optimizer=tff.learning.optimizers.build_sgdm(1.0),
+    aggregator=tff.learning.secure_aggregator(),
+    secure_metrics=True,
+  )
+
+
 def parsed(*arguments: str) -> comparison.ComparisonFlags:
   group = comparison.ComparisonFlags(central_epochs=3, local_epochs=2)
   flags.FLAGS(['program', *arguments])
@@ -78,7 +90,7 @@ def parsed(*arguments: str) -> comparison.ComparisonFlags:
 
 
 @pytest.fixture
-def compare(model, process, tmp_path):
+def compare(model, process, secure, tmp_path):
   """Compares the systems of a command line in `tmp_path`."""
 
   def compare_systems(
@@ -90,7 +102,7 @@ def compare(model, process, tmp_path):
       return group.run(
         DATASET,
         model,
-        process,
+        {'federated': lambda: process, 'secure_federated': lambda: secure},
         client_optimizer=CLIENT_OPTIMIZER,
         program=program,
         columns=COLUMNS,
@@ -108,7 +120,8 @@ def last_accuracy(path) -> float:
 def test_three_systems_are_three_rows_best_informed_last_and_are_not_redone(
   compare, tmp_path
 ):
-  outcome = compare('--central_epochs=3')
+  three = '--system=central,local,federated'
+  outcome = compare(three, '--central_epochs=3')
   central, local, federated = outcome.rows
   systems = [row['system'] for row in outcome.rows]
   assert systems == ['central', 'local', 'federated']
@@ -134,9 +147,9 @@ def test_three_systems_are_three_rows_best_informed_last_and_are_not_redone(
     raise AssertionError('Nothing is trained again.')
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(training, '_round', forbidden)
+    patch.setattr(training.rounds, 'run', forbidden)
     patch.setattr(comparison.baselines, 'train_locally', forbidden)
-    again = compare('--central_epochs=3')
+    again = compare(three, '--central_epochs=3')
   assert again.rows == [central, {**local, 'seconds': None}, federated]
   assert again.notes == outcome.notes
   for found, expected in zip(again.weights, outcome.weights, strict=True):
@@ -201,6 +214,28 @@ def test_note_says_why_a_system_stopped_early(compare):
   ]
 
 
+@pytest.mark.parametrize('secure_sums', [None, 'insecure'])
+def test_secure_federated_has_its_own_folder_and_says_what_it_was(
+  compare, tmp_path, secure_sums
+):
+  with contexts.using('xla', secure_sums=secure_sums):
+    outcome = compare('--system=secure_federated,federated')
+  federated, secure = outcome.rows
+  assert [federated['system'], secure['system']] == [
+    'federated', 'secure_federated',
+  ]  # fmt: skip
+  assert secure['accuracy'] == pytest.approx(federated['accuracy'], abs=0.13)
+  log = (tmp_path / 'secure_federated' / 'metrics.csv').read_text()
+  (note,) = outcome.notes
+  if secure_sums == 'insecure':
+    assert 'insecure, summed in the clear' in note
+    assert 'secure_sum/' not in log
+  else:
+    assert '% of them in the secure aggregation protocol' in note
+    assert 'secure_sum/survivors' in log
+  assert 'secure_sum/' not in (tmp_path / 'metrics.csv').read_text()
+
+
 @pytest.mark.parametrize(
   'systems', ['', 'federal', 'central,everything', 'central,,local']
 )
@@ -208,8 +243,8 @@ def test_system_that_there_is_not_is_refused(systems):
   with pytest.raises(comparison.UnknownSystemError) as raised:
     parsed(f'--system={systems}').check()
   assert str(raised.value) == (
-    'Expected systems out of central, local, federated, found '
-    f'--system={systems}.'
+    'Expected systems out of central, local, federated, secure_federated, '
+    f'found --system={systems}.'
   )
 
 

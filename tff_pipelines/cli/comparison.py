@@ -1,6 +1,6 @@
 """One task, several systems: federated beside what a user compares it with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import time
@@ -25,7 +25,9 @@ from tff_pipelines.programs import (
   training,
 )
 
-SYSTEMS = ('central', 'local', 'federated')
+SYSTEMS = ('central', 'local', 'federated', 'secure_federated')
+# Whose model is the one to use, if it was trained.
+_PREFERRED = ('federated', 'secure_federated', 'central')
 
 
 class UnknownSystemError(errors.PipelineError):
@@ -39,8 +41,8 @@ class Outcome:
   Attributes:
     rows: The final table, best informed system last.
     notes: Sentences below it.
-    weights: The trained weights of the system to use: the federated one, or
-      the central one if there is no other. None without either.
+    weights: The trained weights of the system to use: the federated one, else
+      the secure federated one, else the central one. None without any.
   """
 
   rows: list[dict[str, Any]]
@@ -57,7 +59,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
       'system',
       list(SYSTEMS),
       'any of central (one model on everything in one place), local (a model '
-      'a person), federated',
+      'a person), federated, secure_federated (the server sees sums only)',
     )
     self._central_epochs = self.define(
       'central_epochs', central_epochs, 'passes over all data of central'
@@ -91,11 +93,18 @@ class ComparisonFlags(flag_groups.FlagGroup):
           f'Expected --{epochs.name} of at least 1, found {epochs.value}.'
         )
 
+  @property
+  def systems(self) -> tuple[str, ...]:
+    """The chosen systems, in the order of the table."""
+    return tuple(s for s in SYSTEMS if s in self._systems.value)
+
   def run(
     self,
     dataset: population.FederatedDataset,
     model: tff.learning.models.FunctionalModel,
-    process: tff.learning.templates.LearningProcess,
+    processes: Mapping[
+      str, Callable[[], tff.learning.templates.LearningProcess]
+    ],
     *,
     client_optimizer: optimizers.OptimizerConfig,
     program: training.TrainingProgram,
@@ -107,11 +116,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
     Args:
       dataset: Who has what.
       model: The model, the same for all.
-      process: The federated process.
+      processes: What builds the processes of federated and secure_federated.
       client_optimizer: What clients train with; central and local as well.
       program: The federated training program.
       columns: Of the final table.
-      directory: Where it is recorded: federated in the folder itself, central
+      directory: Where it is recorded: federated in the folder itself, others
         in one below it.
     """
     evaluate = functools.partial(
@@ -120,8 +129,8 @@ class ComparisonFlags(flag_groups.FlagGroup):
       population=dataset.test,
     )
     shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
-    rows, notes, weights = [], [], None
-    for system in (s for s in SYSTEMS if s in self._systems.value):
+    rows, notes, weights = [], [], {}
+    for system in self.systems:
       if system == 'local':
         rows.append(
           self._local(
@@ -134,40 +143,40 @@ class ComparisonFlags(flag_groups.FlagGroup):
         )
         continue
       if system == 'central':
-        trained_by = fed_avg.build(
+        process = fed_avg.build(
           model,
           client_optimizer=client_optimizer.build(),
           server_optimizer=optimizers.OptimizerConfig('sgd', 1.0).build(),
           aggregator=tff.aggregators.MeanFactory(),
         )
         result = baselines.train_centrally(
-          trained_by,
+          process,
           dataset.train,
-          evaluate(trained_by),
+          evaluate(process),
           epochs=self._central_epochs.value,
           directory=directory.system('central'),
           **shared,
         )
       else:
-        trained_by = process
+        process = processes[system]()
         result = training.run(
-          'federated',
+          system.replace('_', ' '),
           process,
           dataset.train,
           evaluate(process),
           program,
-          directory,
+          directory if system == 'federated' else directory.system(system),
         )
-      weights = trained_by.get_model_weights(result.state).trainable
+      weights[system] = process.get_model_weights(result.state).trainable
       metrics = {
         **result.metrics,
         'rounds': result.round_num,
         'seconds': result.elapsed_seconds,
       }
       rows.append(results.row(system, metrics, columns))
-      if result.stopped_because:
-        notes.append(f'{system}: stopped early, {result.stopped_because}')
-    return Outcome(rows, notes, weights)
+      notes += _notes(system, result)
+    preferred = [s for s in _PREFERRED if s in weights]
+    return Outcome(rows, notes, weights[preferred[0]] if preferred else None)
 
   def _local(
     self,
@@ -195,3 +204,24 @@ class ComparisonFlags(flag_groups.FlagGroup):
       baselines.write_local_models(directory, dataset.train, metrics)
     row = results.row_over_people('local', metrics, columns)
     return {**row, 'seconds': seconds}
+
+
+def _notes(system: str, result: training.TrainingResult) -> list[str]:
+  """Returns what has to be said of a trained system."""
+  notes = []
+  if result.stopped_because:
+    notes.append(f'{system}: stopped early, {result.stopped_because}')
+  if system == 'secure_federated':
+    if result.secure_sum_seconds:
+      share = result.secure_sum_seconds / max(result.elapsed_seconds, 1e-9)
+      notes.append(
+        f'{system}: {result.elapsed_seconds / result.round_num:.2f} s a round, '
+        f'{100 * share:.0f} % of them in the secure aggregation protocol (all '
+        "clients' work on this machine)"
+      )
+    else:
+      notes.append(
+        f'{system}: secure sums were insecure, summed in the clear: this run '
+        'shows what they do to learning and protects nobody'
+      )
+  return notes

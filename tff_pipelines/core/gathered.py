@@ -52,6 +52,10 @@ class GatheredBatches:
     whole = self[:]
     return whole if dtype is None else whole.astype(dtype)
 
+  def chosen(self, batches: np.ndarray) -> 'GatheredBatches':
+    """Returns some of the batches, by number, not gathered yet either."""
+    return GatheredBatches(self._examples, self._rows[batches])
+
   def read_into(self, batches: slice, out: np.ndarray) -> None:
     """Writes consecutive batches into `out`, of their shape and type."""
     self._gather(self._rows[batches], out)

@@ -75,12 +75,14 @@ class Participation:
       return self.population_size // self.clients_per_round
     return 1
 
-  def select(self, seed: int, round_num: int) -> np.ndarray:
+  def select(self, seed: int, round_num: int, attempt: int = 0) -> np.ndarray:
     """Returns the cohort of a round, a pure function of its arguments.
 
     Args:
       seed: The run's seed.
       round_num: The round, from 1.
+      attempt: How often the round has failed before. Each attempt has a cohort
+        of its own, except where the scheme fixes the round's.
 
     Returns:
       Distinct client indices, int64[cohort], in the order of the draw.
@@ -101,7 +103,8 @@ class Participation:
       )
       start = (round_num - 1) % self.separation * self.clients_per_round
       return order[start : start + self.clients_per_round]
-    rng = seeds.generator(seed, 'selection', round_num)
+    again = (attempt,) if attempt else ()
+    rng = seeds.generator(seed, 'selection', round_num, *again)
     if self.scheme == 'poisson':
       chosen = rng.random(self.population_size) < self.sampling_rate
       return np.flatnonzero(chosen)

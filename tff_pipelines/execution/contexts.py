@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow_federated as tff
 
 from tff_pipelines.core import errors
-from tff_pipelines.execution import native
+from tff_pipelines.execution import masked_sums, native
 from tff_pipelines.execution.xla import context as xla
 
 CONTEXTS: dict[str, Callable[[], Any]] = {
@@ -47,6 +47,12 @@ def using(name: str, **options: Any) -> Iterator[Any]:
       yield context
     finally:
       context.close()
+
+
+def current_secure_sums() -> masked_sums.MaskedSum | None:
+  """Returns the protocol behind secure sums in the current context, if any."""
+  context = tff.framework.get_context_stack().current
+  return getattr(context, 'secure_sums', None)
 
 
 def _build(name: str, options: Mapping[str, Any]) -> Any:

@@ -23,6 +23,9 @@ _BEFORE_INPUT = (
 )
 _MAX_MODULUS = 2**62
 
+# What a failed session raises; nothing is revealed then.
+SessionAbortedError = secagg_errors.AbortError
+
 
 class SecureSumError(errors.PipelineError):
   """A secure sum that cannot be carried out."""
@@ -136,7 +139,7 @@ class MaskedSum:
 
   Attributes:
     config: How sessions are set up.
-    last_cost: Of the last session, or None.
+    last_cost: Of the round's last session, or None.
   """
 
   def __init__(self, config: MaskedSumConfig | None = None):
@@ -152,6 +155,7 @@ class MaskedSum:
     Without it, rounds are counted from 1.
     """
     self._announced = (round_num, attempt)
+    self.last_cost = None
 
   def expected(self, num_clients: int) -> tuple[int, ...]:
     """Starts a round; returns the clients that will hand in integers."""
@@ -183,7 +187,7 @@ class MaskedSum:
 
     Raises:
       SecureSumError: If an input is out of range, or moduli are too large.
-      SecAggError: If the round fails; nothing is revealed then.
+      SessionAbortedError: If the session fails; nothing is revealed then.
     """
     parameters = self._parameters(num_clients)
     if not inputs:

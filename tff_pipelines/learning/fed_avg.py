@@ -10,6 +10,7 @@ def build(
   server_optimizer: tff.learning.optimizers.Optimizer,
   aggregator: tff.aggregators.UnweightedAggregationFactory
   | tff.aggregators.WeightedAggregationFactory,
+  secure_metrics: bool = False,
 ) -> tff.learning.templates.LearningProcess:
   """Builds federated averaging (generalized by a server optimizer).
 
@@ -21,7 +22,8 @@ def build(
   <state=S@SERVER, metrics=M@SERVER>) with B the model's batch and
   S = `tff.learning.templates.LearningAlgorithmState`.
 
-  Privacy: that of the aggregator; the training metrics in M are plain sums.
+  Privacy: that of the aggregator; the training metrics in M are plain sums, or,
+  with `secure_metrics`, secure sums of metrics in 32 bits.
 
   Reference: McMahan et al. 2017, algorithm 1; Reddi et al. 2021, algorithm 1
   for the server optimizer.
@@ -30,6 +32,15 @@ def build(
     algorithm = tff.learning.algorithms.build_weighted_fed_avg
   else:
     algorithm = tff.learning.algorithms.build_unweighted_fed_avg
+  of_metrics = (
+    tff.learning.metrics.secure_sum_then_finalize
+    if secure_metrics
+    else tff.learning.metrics.sum_then_finalize
+  )
   return algorithm(
-    model, client_optimizer, server_optimizer, model_aggregator=aggregator
+    model,
+    client_optimizer,
+    server_optimizer,
+    model_aggregator=aggregator,
+    metrics_aggregator=of_metrics,
   )

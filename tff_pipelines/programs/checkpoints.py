@@ -22,11 +22,13 @@ class ProgramState(NamedTuple):
     process_state: The state of the learning process, after `round_num` rounds.
     round_num: Rounds done.
     elapsed_seconds: Time spent on them, over all sessions.
+    secure_sum_seconds: Of these, in the protocol of secure sums.
   """
 
   process_state: Any
   round_num: int
   elapsed_seconds: float
+  secure_sum_seconds: float = 0.0
 
 
 class Checkpoints:
@@ -67,7 +69,7 @@ class Checkpoints:
       return None
     structure = _leaves(ProgramState(template, 0, 0.0))
     try:
-      *values, round_num, elapsed = await self._manager.load(
+      *values, round_num, elapsed, of_sums = await self._manager.load(
         versions[-1], structure
       )
     # TensorFlow has no error for a damaged file: it raises OpError, OSError,
@@ -79,7 +81,7 @@ class Checkpoints:
         'before it.'
       ) from error
     state = tf.nest.pack_sequence_as(template, values)
-    return ProgramState(state, int(round_num), float(elapsed))
+    return ProgramState(state, int(round_num), float(elapsed), float(of_sums))
 
   async def save(self, state: ProgramState) -> None:
     """Saves a state under its round, once.

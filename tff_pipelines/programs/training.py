@@ -9,18 +9,20 @@ its last checkpoint and goes on as if nothing had happened.
 import asyncio
 from collections.abc import Callable
 import dataclasses
+import functools
 import time
 from typing import Any
 
 import tensorflow_federated as tff
 
-from tff_pipelines.core import errors, participation
+from tff_pipelines.core import client_batches, errors, participation
 from tff_pipelines.data import batching as batching_lib
 from tff_pipelines.data import population as population_lib
 from tff_pipelines.programs import (
   checkpoints,
   metrics_log,
   progress,
+  rounds,
   run_directory,
 )
 from tff_pipelines.programs import (
@@ -45,6 +47,8 @@ class TrainingProgram:
       round are always evaluated.
     checkpoint_every: Rounds between checkpoints; the last is always saved.
     stop_rules: Rules that can end the run earlier.
+    round_retries: How often a round whose secure aggregation failed is tried
+      again, with a new cohort.
   """
 
   rounds: int
@@ -54,6 +58,7 @@ class TrainingProgram:
   evaluate_every: int = 1
   checkpoint_every: int = 10
   stop_rules: tuple[stop_rules_lib.StopRule, ...] = ()
+  round_retries: int = 3
 
   def __post_init__(self) -> None:
     for name in ('rounds', 'evaluate_every', 'checkpoint_every'):
@@ -72,6 +77,7 @@ class TrainingResult:
     round_num: The last round.
     metrics: The last evaluation, numbers by name.
     elapsed_seconds: Time of all rounds, over all sessions.
+    secure_sum_seconds: Of these, in the protocol of secure sums.
     stopped_because: Why it ended before the last round, or None.
   """
 
@@ -79,6 +85,7 @@ class TrainingResult:
   round_num: int
   metrics: dict[str, float]
   elapsed_seconds: float
+  secure_sum_seconds: float
   stopped_because: str | None
 
 
@@ -175,15 +182,25 @@ async def _run(
     while state.round_num < program.rounds and reason is None:
       round_num = state.round_num + 1
       started = time.monotonic()
-      metrics, process_state = _round(
-        process, population, program, state.process_state, round_num
+      outcome = rounds.run(
+        process,
+        state.process_state,
+        functools.partial(_cohort, population, program, round_num),
+        round_num,
+        program.round_retries,
       )
+      metrics, process_state = outcome.metrics, outcome.process_state
       is_last = round_num == program.rounds
       tested = {}
       if is_last or round_num % program.evaluate_every == 0:
         tested = metrics_log.flatten('test', evaluate(process_state))
       elapsed = state.elapsed_seconds + time.monotonic() - started
-      state = checkpoints.ProgramState(process_state, round_num, elapsed)
+      state = checkpoints.ProgramState(
+        process_state,
+        round_num,
+        elapsed,
+        state.secure_sum_seconds + outcome.secure_sum_seconds,
+      )
       await log.release({**metrics, **tested}, round_num)
       reason = _stop_reason(program, log, state)
       if reason is not None and not tested:
@@ -203,31 +220,21 @@ async def _run(
       if key.startswith('test/')
     },
     elapsed_seconds=state.elapsed_seconds,
+    secure_sum_seconds=state.secure_sum_seconds,
     stopped_because=reason,
   )
 
 
-def _round(
-  process: tff.learning.templates.LearningProcess,
+def _cohort(
   population: population_lib.ClientPopulation,
   program: TrainingProgram,
-  process_state: Any,
   round_num: int,
-) -> tuple[dict[str, Any], Any]:
-  """Computes one round; returns what the server sees, and the next state."""
-  cohort = program.participation.select(program.seed, round_num)
-  batches = population.batches(
-    cohort, program.batching, seed=program.seed, round_num=round_num
+  attempt: int,
+) -> client_batches.ClientBatches:
+  clients = program.participation.select(program.seed, round_num, attempt)
+  return population.batches(
+    clients, program.batching, seed=program.seed, round_num=round_num
   )
-  output = process.next(process_state, batches)
-  metrics = dict(output.metrics)
-  train = metrics.pop('client_work', {})
-  return {
-    'cohort/clients': batches.num_clients,
-    'cohort/examples': batches.num_examples,
-    **metrics_log.flatten('', train),
-    **metrics_log.flatten('', metrics),
-  }, output.state
 
 
 def _stop_reason(
