@@ -82,11 +82,8 @@ def main() -> None:
     run(arguments.clients, arguments.rounds, vary=False)
     return
   for count in (100, _NUM_CLIENTS):
-    subprocess.run(
-      [sys.executable, '-m', 'benchmarks.memory', '--rounds=3']
-      + [f'--clients={count}'],
-      check=True,
-    )
+    module = [sys.executable, '-m', 'benchmarks.memory']
+    subprocess.run([*module, '--rounds=3', f'--clients={count}'], check=True)
 
 
 if __name__ == '__main__':

@@ -110,6 +110,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
     program: training.TrainingProgram,
     columns: Sequence[results.Column],
     directory: run_directory.RunDirectory,
+    unavailable: Mapping[str, str] | None = None,
   ) -> Outcome:
     """Trains the chosen systems, one after the other.
 
@@ -122,6 +123,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
       columns: Of the final table.
       directory: Where it is recorded: federated in the folder itself, others
         in one below it.
+      unavailable: Systems that cannot run here, and why. They are left out
+        unless they were asked for by name.
+
+    Raises:
+      FlagError: If one of these was asked for by name.
     """
     evaluate = functools.partial(
       training.federated_evaluation,
@@ -131,6 +137,9 @@ class ComparisonFlags(flag_groups.FlagGroup):
     shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
     rows, notes, weights = [], [], {}
     for system in self.systems:
+      if system in (unavailable or {}):
+        notes.append(self._leave_out(system, unavailable[system]))
+        continue
       if system == 'local':
         rows.append(
           self._local(
@@ -177,6 +186,15 @@ class ComparisonFlags(flag_groups.FlagGroup):
       notes += _notes(system, result)
     preferred = [s for s in _PREFERRED if s in weights]
     return Outcome(rows, notes, weights[preferred[0]] if preferred else None)
+
+  def _leave_out(self, system: str, why: str) -> str:
+    """Returns the note on a system that cannot run here."""
+    if self._systems.present:
+      raise flag_groups.FlagError(
+        f'Expected systems that can run, found --{self._systems.name} with '
+        f'{system}: {why}.'
+      )
+    return f'{system}: left out, {why}'
 
   def _local(
     self,

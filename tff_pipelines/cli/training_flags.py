@@ -4,7 +4,7 @@ from tff_pipelines.aggregators import registry
 from tff_pipelines.cli import flag_groups
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching
-from tff_pipelines.execution import contexts
+from tff_pipelines.execution import contexts, masked_sums
 from tff_pipelines.learning import optimizers
 from tff_pipelines.programs import stop_rules, training
 
@@ -125,6 +125,11 @@ class ProgramFlags(flag_groups.FlagGroup):
     self._wall_time = define(
       'stop_after_seconds', 0.0, 'stop after this time of training; 0 is never'
     )
+    self._round_retries = define(
+      'round_retries',
+      3,
+      'how often a round whose secure aggregation failed is tried again',
+    )
     self._seed = define(
       'seed', 0, 'all random choices of the simulation follow from it'
     )
@@ -178,6 +183,7 @@ class ProgramFlags(flag_groups.FlagGroup):
       evaluate_every=self._evaluate_every.value,
       checkpoint_every=self._checkpoint_every.value,
       stop_rules=tuple(rules),
+      round_retries=self._round_retries.value,
     )
 
 
@@ -194,6 +200,23 @@ class ExecutionFlags(flag_groups.FlagGroup):
       choices=tuple(contexts.CONTEXTS),
     )
 
-  def install(self) -> None:
-    """Makes the chosen context the default one."""
-    contexts.install(self._name.value)
+  def install(
+    self, secure_sums: masked_sums.MaskedSum | str | None = None
+  ) -> None:
+    """Makes the chosen context the default one.
+
+    Args:
+      secure_sums: What the XLA context sums secure sums with.
+    """
+    options = {'secure_sums': secure_sums} if self._name.value == 'xla' else {}
+    contexts.install(self._name.value, **options)
+
+  @property
+  def unavailable(self) -> dict[str, str]:
+    """Systems that cannot run in the chosen context, and why."""
+    if self._name.value == 'xla':
+      return {}
+    return {
+      'secure_federated': "TFF's own runtime has no secure sums; use "
+      f'--{self._name.name}=xla'
+    }
