@@ -87,7 +87,8 @@ class Job:
     model: What is trained.
     examples: Examples of each client of a round.
     batch_size: Examples in a batch; the last of a client can be short.
-    epochs: Passes over a client's data.
+    epochs: Passes over a client's data, none of whose batches reaches into the
+      next.
     learning_rate: Of the clients.
   """
 
@@ -96,6 +97,11 @@ class Job:
   batch_size: int
   epochs: int = 1
   learning_rate: float = 0.02
+
+  def __post_init__(self) -> None:
+    # Half of the systems batch each pass, the others all passes together.
+    if self.epochs > 1 and any(n % self.batch_size for n in self.examples):
+      raise ValueError('With several epochs, batches have to be full.')
 
   def clients(self) -> list[tuple[np.ndarray, ...]]:
     """Returns for each client its examples, x and y."""

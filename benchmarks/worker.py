@@ -2,13 +2,12 @@
 
   python -m benchmarks.worker MODULE CLASS JOB WEIGHTS.npz
 
-Answers each line with the seconds of a round, and the end of the input with its
-peak memory. After the second round it writes its weights.
+Says when it is ready, and answers each line with the seconds of a round. After
+the second round it writes its weights.
 """
 
 import importlib
 import os
-import resource
 import sys
 import time
 
@@ -39,9 +38,6 @@ def main() -> None:
     if number == COMPARED_ROUND:
       np.savez(path, *system.weights())
     print(seconds, file=answers, flush=True)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-  children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-  print(max(peak, children), file=answers, flush=True)
 
 
 if __name__ == '__main__':

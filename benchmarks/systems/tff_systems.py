@@ -3,7 +3,12 @@
 import tff_pipelines  # isort: skip  # noqa: F401  (sets the environment first)
 
 import collections
+from collections.abc import Mapping
 import dataclasses
+import os
+import pathlib
+import tempfile
+import types
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,9 @@ from tff_pipelines.core import client_batches
 from tff_pipelines.data import batching, population
 from tff_pipelines.execution import contexts
 from tff_pipelines.models import language_models
+
+# Of a round's data, from where on files are faster.
+_LARGE_BYTES = 2**28
 
 
 def _mlp(layers: tuple[int, ...]) -> Any:
@@ -39,25 +47,46 @@ def _mlp(layers: tuple[int, ...]) -> Any:
   )
 
 
-def _process(job: jobs.Job) -> Any:
+def model(job: jobs.Job) -> tff.learning.models.FunctionalModel:
   if isinstance(job.model, jobs.CharacterLstm):
-    sizes = dataclasses.asdict(job.model)
-    model = language_models.build_character_lstm(
-      language_models.CharacterLstm(**sizes)
+    return language_models.build_character_lstm(
+      language_models.CharacterLstm(**dataclasses.asdict(job.model))
     )
-  else:
-    model = _mlp(job.model.layers)
+  return _mlp(job.model.layers)
+
+
+def process(job: jobs.Job, **options: Any) -> Any:
   sgd = tff.learning.optimizers.build_sgdm
   return tff.learning.algorithms.build_weighted_fed_avg(
-    model, sgd(job.learning_rate), sgd(1.0)
+    model(job), sgd(job.learning_rate), sgd(1.0), **options
+  )
+
+
+def batches(job: jobs.Job) -> client_batches.ClientBatches:
+  clients = job.clients()
+  ends = np.cumsum([len(y) for _, y in clients])
+  people = population.ArrayPopulation(
+    tuple(np.concatenate(parts) for parts in zip(*clients, strict=True)),
+    {
+      f'{c}': np.arange(end - len(y), end)
+      for c, (end, (_, y)) in enumerate(zip(ends, clients, strict=True))
+    },
+  )
+  return people.batches(
+    range(len(clients)),
+    batching.Batching(job.batch_size, job.epochs, shuffle=False),
+    seed=0,
+    round_num=1,
   )
 
 
 class _Tff:
   """A learning process on some context; subclasses say which, and the data."""
 
+  options: Mapping[str, Any] = types.MappingProxyType({})
+
   def __init__(self, job: jobs.Job):
-    self._process = _process(job)
+    self._process = process(job, **self.options)
     state = self._process.initialize()
     self._state = self._process.set_model_weights(
       state, tff.learning.models.ModelWeights(tuple(job.model.weights()), ())
@@ -82,21 +111,7 @@ class This(_Tff):
     super().__init__(job)
 
   def data(self, job: jobs.Job) -> client_batches.ClientBatches:
-    clients = job.clients()
-    ends = np.cumsum([len(y) for _, y in clients])
-    people = population.ArrayPopulation(
-      tuple(np.concatenate(parts) for parts in zip(*clients, strict=True)),
-      {
-        f'{c}': np.arange(end - len(y), end)
-        for c, (end, (_, y)) in enumerate(zip(ends, clients, strict=True))
-      },
-    )
-    return people.batches(
-      range(len(clients)),
-      batching.Batching(job.batch_size, job.epochs, shuffle=False),
-      seed=0,
-      round_num=1,
-    )
+    return batches(job)
 
 
 class Stock(_Tff):
@@ -109,3 +124,54 @@ class Stock(_Tff):
       .batch(job.batch_size)
       for client in job.clients()
     ]
+
+
+class StockBest(Stock):
+  """TFF at its best: its loop over a data set's iterator, a client a core.
+
+  Data sets come from memory, which measured 1.3 to 1.6 times as fast as files
+  (and the same on '2nn'), but for large data, which TFF sends along with every
+  round: on 'wide' files were 1.7 times as fast.
+  """
+
+  options: Mapping[str, Any] = types.MappingProxyType(
+    {'loop_implementation': tff.learning.LoopImplementation.DATASET_ITERATOR}
+  )
+
+  def __init__(self, job: jobs.Job):
+    tff.backends.native.set_sync_local_cpp_execution_context(
+      max_concurrent_computation_calls=os.cpu_count() or 1
+    )
+    super().__init__(job)
+
+  def data(self, job: jobs.Job) -> list[tf.data.Dataset]:
+    clients = job.clients()
+    if sum(a.nbytes for client in clients for a in client) < _LARGE_BYTES:
+      return super().data(job)
+    self._folder = tempfile.TemporaryDirectory()
+    return [
+      _file_dataset(pathlib.Path(self._folder.name) / str(c), client, job)
+      for c, client in enumerate(clients)
+    ]
+
+
+def _file_dataset(
+  path: pathlib.Path, client: tuple[np.ndarray, ...], job: jobs.Job
+) -> tf.data.Dataset:
+  """Writes the examples' bytes; returns the data set that reads them."""
+  rows = [a.reshape(len(a), -1).view(np.uint8) for a in client]
+  np.concatenate(rows, axis=1).tofile(path)
+
+  def parse(records: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    parts, start = [], 0
+    for row, array in zip(rows, client, strict=True):
+      data = tf.strings.substr(records, start, row.shape[1])
+      parts.append(
+        tf.reshape(tf.io.decode_raw(data, array.dtype), [-1, *array.shape[1:]])
+      )
+      start += row.shape[1]
+    return tuple(parts)
+
+  size = sum(row.shape[1] for row in rows)
+  records = tf.data.FixedLengthRecordDataset(str(path), size)
+  return records.repeat(job.epochs).batch(job.batch_size).map(parse)

@@ -80,6 +80,30 @@ def _reservoir():
   return factory.create(FLOAT).next
 
 
+def _collected():
+  """A list of all clients' values, as `federated_collect` once gave it."""
+  values = tff.TensorType(np.float32, [None])
+  zero = tff.tensorflow.computation(lambda: tf.zeros([0]))
+  add = tff.tensorflow.computation(
+    lambda collected, value: tf.concat([collected, [value]], 0), [values, FLOAT]
+  )
+  merge = tff.tensorflow.computation(
+    lambda a, b: tf.concat([a, b], 0), [values, values]
+  )
+  report = tff.tensorflow.computation(lambda collected: collected, values)
+
+  @tff.federated_computation(tff.FederatedType(FLOAT, tff.CLIENTS))
+  def collect(clients):
+    return tff.federated_aggregate(clients, zero(), add, merge, report)
+
+  return collect
+
+
+def test_values_are_collected_in_the_order_of_the_clients(xla):
+  found = samples.run(xla, _collected(), [3.0, 1.0, 2.0, 5.0])
+  assert found.tolist() == [3, 1, 2, 5]
+
+
 # Name -> computation, way, words of the reason, words about randomness.
 EXPLANATIONS = {
   'FedAvg': (_fed_avg, 'xla', 'is one XLA program', 'It draws no random'),
@@ -112,8 +136,14 @@ EXPLANATIONS = {
   'a sample of the clients': (
     _reservoir,
     'function',
-    'XLA has no kernel for Timestamp',
+    'grows with their number, and XLA needs fixed shapes',
     'Client work computes random numbers',
+  ),
+  'a list of all values': (
+    _collected,
+    'function',
+    'grows with their number, and XLA needs fixed shapes',
+    'It draws no random',
   ),
   'dataset.map': (
     lambda: _sum_of(

@@ -180,6 +180,13 @@ class XlaContext(tff.framework.SyncContext):
     parts = splitting.split(comp)
     if _has_strings(parts.work.type_signature):
       return self._as_function(comp, 'XLA has no strings', parts)
+    if _grows(parts):
+      return self._as_function(
+        comp,
+        'what is collected from the clients grows with their number, and XLA '
+        'needs fixed shapes',
+        parts,
+      )
     return self._round(
       comp,
       parts,
@@ -311,6 +318,14 @@ def _has_strings(signature: tff.FunctionType) -> bool:
       leaf = leaf.element
     tensors += values.leaves(leaf)
   return any(np.dtype(t.dtype).type is np.str_ for t in tensors)
+
+
+def _grows(parts: splitting.Aggregation | splitting.ClientMap) -> bool:
+  """Whether an accumulator has no fixed shape, as that of a list has none."""
+  if isinstance(parts, splitting.ClientMap):
+    return False
+  shapes = [t.shape for t in values.leaves(parts.accumulator_type)]
+  return any(shape is None or None in shape for shape in shapes)
 
 
 def _randomness(
