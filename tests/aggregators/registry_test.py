@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
-from tff_pipelines.aggregators import registry
+from tff_pipelines.aggregators import composition, registry
 from tff_pipelines.core import errors
+from tff_pipelines.execution import contexts
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,8 @@ from tff_pipelines.core import errors
     ('mean', tff.aggregators.WeightedAggregationFactory),
     ('uniform_mean', tff.aggregators.UnweightedAggregationFactory),
     ('zeroing_clipping', tff.aggregators.WeightedAggregationFactory),
+    ('secure_mean', tff.aggregators.WeightedAggregationFactory),
+    ('secure_uniform_mean', tff.aggregators.UnweightedAggregationFactory),
   ],
 )
 def test_the_kind_of_an_aggregator_says_how_clients_are_weighted(name, kind):
@@ -57,6 +60,25 @@ def test_two_clients_of_weights_1_and_3_by_hand(
   del native_context  # Installed by the fixture.
   found = aggregate(name, values, [1.0, 3.0])
   assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('name', 'expected'),
+  [('secure_mean', 0.2), ('secure_uniform_mean', 0.3)],
+)
+def test_two_clients_by_hand_under_a_secure_sum(name, expected):
+  with contexts.using('xla'):
+    found = aggregate(name, [0.5, 0.1], [1.0, 3.0])
+  # Half a step of the first range, 1.
+  assert found == pytest.approx(expected, abs=0.5 / (2**15 - 1))
+
+
+@pytest.mark.parametrize('name', ['secure_mean', 'secure_uniform_mean'])
+def test_a_cohort_too_large_for_a_secure_sum_is_refused(name):
+  stack = registry.AGGREGATORS[name].stack
+  composition.check(stack, num_clients=10_000)
+  with pytest.raises(composition.CompositionError, match='found 20000'):
+    composition.check(stack, num_clients=20_000)
 
 
 def test_every_aggregator_has_a_line_for_the_help():

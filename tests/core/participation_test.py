@@ -186,3 +186,25 @@ def test_round_0_is_the_initial_state_and_has_no_cohort(scheme):
   with pytest.raises(ValueError) as raised:
     participation.Participation(3, 1, scheme).select(0, 0)
   assert str(raised.value) == 'Expected a round_num of at least 1, found 0.'
+
+
+@pytest.mark.parametrize('scheme', ['uniform', 'poisson', 'cyclic'])
+def test_no_cohort_is_larger_than_the_largest(scheme):
+  chosen = participation.Participation(12, 5, scheme)
+  sizes = [len(chosen.select(0, r)) for r in range(1, 200)]
+  assert max(sizes) <= chosen.max_clients_per_round
+  assert chosen.max_clients_per_round == (12 if scheme == 'poisson' else 5)
+
+
+@pytest.mark.parametrize('scheme', ['uniform', 'poisson'])
+def test_another_attempt_has_another_cohort(scheme):
+  chosen = participation.Participation(1000, 100, scheme)
+  cohorts = [tuple(chosen.select(3, 7, attempt)) for attempt in range(3)]
+  assert len(set(cohorts)) == 3
+  assert cohorts[1] == tuple(chosen.select(3, 7, 1))
+  assert cohorts[0] == tuple(chosen.select(3, 7))
+
+
+def test_a_scheme_that_fixes_the_cohort_keeps_it_for_another_attempt():
+  chosen = participation.Participation(12, 4, 'cyclic')
+  np.testing.assert_array_equal(chosen.select(3, 2), chosen.select(3, 2, 1))

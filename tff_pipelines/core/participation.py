@@ -69,6 +69,13 @@ class Participation:
     return self.clients_per_round / self.population_size
 
   @property
+  def max_clients_per_round(self) -> int:
+    """The largest cohort that there can be."""
+    if self.scheme == 'poisson':
+      return self.population_size
+    return self.clients_per_round
+
+  @property
   def separation(self) -> int:
     """Rounds between two participations of one client, at the least."""
     if self.scheme == 'cyclic':
