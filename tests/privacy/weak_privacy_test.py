@@ -1,0 +1,47 @@
+import pytest
+
+from tff_pipelines.privacy import guarantee, weak_privacy
+
+
+def _guarantee(epsilon, delta):
+  return guarantee.Guarantee(
+    epsilon,
+    delta,
+    guarantee.Relation.ZERO_OUT,
+    guarantee.Trust.SERVER,
+    'gaussian',
+    1,
+  )
+
+
+def test_sensible_settings_pass():
+  weak_privacy.check_guarantee(_guarantee(20.0, 1e-3), 1000)
+  # The tutorial of TFF, which learns: 4.5 times as much noise as signal.
+  weak_privacy.check_cohort(1.2, 120, 199_210)
+
+
+def test_epsilon_above_20_is_refused_and_can_be_allowed():
+  weak = _guarantee(20.1, 1e-6)
+  with pytest.raises(
+    weak_privacy.LargeEpsilonError, match=r'at most 20, found 20\.1'
+  ):
+    weak_privacy.check_guarantee(weak, 1000)
+  weak_privacy.check_guarantee(weak, 1000, allow_weak_privacy=True)
+
+
+def test_delta_above_one_over_the_population_is_refused():
+  with pytest.raises(
+    weak_privacy.LargeDeltaError, match='publishing one of the 1000 clients'
+  ):
+    weak_privacy.check_guarantee(_guarantee(1.0, 1.1e-3), 1000)
+  weak_privacy.check_delta(1.1e-3, 1000, allow_weak_privacy=True)
+  weak_privacy.check_delta(1e-3, 1000)
+
+
+def test_a_cohort_that_drowns_is_refused_with_the_least_that_does_not():
+  with pytest.raises(
+    weak_privacy.SmallCohortError, match='at least 1000 clients per round'
+  ):
+    weak_privacy.check_cohort(10.0, 999, 10**6)
+  weak_privacy.check_cohort(10.0, 1000, 10**6)
+  weak_privacy.check_cohort(10.0, 1, 10**6, allow_weak_privacy=True)

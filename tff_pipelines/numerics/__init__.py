@@ -1,0 +1,1 @@
+"""Pure mathematics that aggregators are made of."""
