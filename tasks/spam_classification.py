@@ -2,10 +2,10 @@
 
   python -m tasks.spam_classification
 
-Trains a spam filter federatedly and compares it with one central model and
-with one model a person. Needs no data: messages are generated, unless
---dataset says otherwise. Writes a run directory with metrics.csv, results.json,
-the trained model, and report.html to look at.
+Trains a spam filter federatedly, with and without secure aggregation, and
+compares it with one central model and with one model a person. Needs no data:
+messages are generated, unless --dataset says otherwise. Writes a run directory
+with metrics.csv, results.json, the trained model, and report.html to look at.
 
   --flagfile=tasks/flagfiles/spam_classification/sms.flags --data_dir=DIR
       the SMS Spam Collection, dealt unevenly to 100 people: about 99 %
@@ -13,10 +13,15 @@ the trained model, and report.html to look at.
       uses the model of a run
 """
 
+import functools
+
+from tff_pipelines.aggregators import registry
 from tff_pipelines.cli import (
   app,
   comparison,
+  leak,
   run_flags,
+  secure_sum_flags,
   text_classifier_flags,
   text_flags,
   training_flags,
@@ -39,6 +44,7 @@ _PROGRAM = training_flags.ProgramFlags(
   rounds=40, clients_per_round=20, batch_size=10, evaluate_every=2
 )
 _EXECUTION = training_flags.ExecutionFlags()
+_SECURE_SUM = secure_sum_flags.SecureSumFlags()
 _RUN = run_flags.RunFlags()
 _PREDICT = text_classifier_flags.PredictFlags()
 
@@ -62,26 +68,43 @@ def main() -> None:
   if _PREDICT.requested:
     _PREDICT.run(_RUN.trained_run())
     return
-  _EXECUTION.install()
   seed = _PROGRAM.seed
+  _EXECUTION.install(_SECURE_SUM.get(seed))
   dataset = _DATA.load(_FEATURES.get(), seed)
   classifier = _MODEL.build(dataset, seed)
   client_optimizer = _CLIENT.get()
-  process = fed_avg.build(
+  program = _PROGRAM.get(dataset.train.num_clients)
+  cohort = program.participation.max_clients_per_round
+  build = functools.partial(
+    fed_avg.build,
     classifier.functional,
     client_optimizer=client_optimizer.build(),
     server_optimizer=_SERVER.get().build(),
-    aggregator=_AGGREGATOR.get(),
   )
   with _RUN.open(_APP, dataset, seed) as directory:
     outcome = _SYSTEMS.run(
       dataset,
       classifier.functional,
-      process,
+      {
+        'federated': lambda: build(aggregator=_AGGREGATOR.get(cohort)),
+        'secure_federated': lambda: build(
+          aggregator=registry.build('secure_mean', cohort),
+          secure_metrics=True,
+        ),
+      },
       client_optimizer=client_optimizer,
-      program=_PROGRAM.get(dataset.train.num_clients),
+      program=program,
       columns=_COLUMNS,
       directory=directory,
+      unavailable=_EXECUTION.unavailable,
+    )
+    leaked = leak.measure(
+      directory,
+      dataset,
+      classifier,
+      client_optimizer=client_optimizer,
+      program=program,
+      systems=_SYSTEMS.systems,
     )
     if outcome.weights is not None:
       text_classifier_flags.export(
@@ -93,7 +116,7 @@ def main() -> None:
       primary='accuracy',
       columns=_COLUMNS,
       rows=outcome.rows,
-      notes=outcome.notes,
+      notes=[*outcome.notes, *leaked],
     )
 
 
@@ -102,7 +125,7 @@ _APP = app.Application(
   __doc__,
   [
     _DATA, _FEATURES, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR,
-    _PROGRAM, _EXECUTION, _RUN, _PREDICT,
+    _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN, _PREDICT,
   ],
 )  # fmt: skip
 

@@ -85,3 +85,9 @@ def test_every_aggregator_has_a_line_for_the_help():
   for name, row in registry.AGGREGATORS.items():
     assert row.description, name
     assert '\n' not in row.description, name
+
+
+def test_a_cohort_that_could_overflow_a_secure_sum_is_refused_at_once():
+  registry.build('secure_mean', num_clients=1000)
+  with pytest.raises(composition.CompositionError, match='clients'):
+    registry.build('secure_mean', num_clients=10**7)

@@ -214,6 +214,34 @@ def test_note_says_why_a_system_stopped_early(compare):
   ]
 
 
+def test_a_system_that_cannot_run_is_left_out_with_a_note(
+  model, process, tmp_path
+):
+  def run(*arguments):
+    with flagsaver.flagsaver():
+      return parsed(*arguments).run(
+        DATASET,
+        model,
+        {'federated': lambda: process},
+        client_optimizer=CLIENT_OPTIMIZER,
+        program=PROGRAM,
+        columns=COLUMNS,
+        directory=run_directory.RunDirectory(tmp_path),
+        unavailable={'secure_federated': 'there is no way'},
+      )
+
+  outcome = run('--central_epochs=1', '--local_epochs=1')
+  assert [row['system'] for row in outcome.rows] == [
+    'central', 'local', 'federated',
+  ]  # fmt: skip
+  assert 'secure_federated: left out, there is no way' in outcome.notes
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=r'^Expected systems that can run, found --system with secure_fed',
+  ):
+    run('--system=federated,secure_federated')
+
+
 @pytest.mark.parametrize('secure_sums', [None, 'insecure'])
 def test_secure_federated_has_its_own_folder_and_says_what_it_was(
   compare, tmp_path, secure_sums

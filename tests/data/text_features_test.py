@@ -398,3 +398,28 @@ def test_a_vocabulary_of_nothing_is_refused():
     'Expected words that at least 2 clients use, found none; choose hashed '
     'features or fewer clients.'
   )
+
+
+class TestNames:
+  def test_of_hashed_features_lead_back_to_their_ids(self):
+    texts = ('tea now', 'tea tea', 'free prize 42')
+    names = HASHED.names(texts)
+    for word in ('tea', 'now', 'free', 'prize', 'tea now', '<number 2>'):
+      (feature,) = [i for i, known in names.items() if word in known]
+      assert 0 < feature < HASHED.num_ids
+    used = set(HASHED.compute(texts)['ids'].ravel().tolist()) - {0}
+    assert set(names) == used
+
+  def test_that_share_an_id_come_in_the_order_of_their_frequency(self):
+    features = text_features.TextFeatures(num_buckets=2, pairs=False)
+    names = features.names(['tea'] * 3 + ['tea now'] * 2 + ['free'])
+    order = [w for w in ('tea', 'now', 'free') if w in names.get(1, ())]
+    assert [w for w in names[1] if w in order] == order
+    assert sum(len(known) for known in names.values()) == 4  # And a length.
+
+  def test_of_a_vocabulary_are_its_words(self):
+    features = text_features.TextFeatures(vocabulary=('tea', 'free'))
+    names = features.names(['anything'])
+    assert names == {1: ('free',), 2: ('tea',)}
+    for feature, (word,) in names.items():
+      assert features.compute([word])['ids'][0, 0] == feature

@@ -69,6 +69,7 @@ class RunWriter:
     metrics: dict[str, Table] | None = None,
     clients: Table | None = None,
     local_models: Table | None = None,
+    leak: Any = None,
     **results: Any,
   ) -> pathlib.Path:
     """Writes one; what is not given is missing."""
@@ -93,7 +94,15 @@ class RunWriter:
       _write(run_dir / 'simulation_only/clients.csv', clients)
     if local_models is not None:
       _write(run_dir / 'simulation_only/local_models.csv', local_models)
+    if leak is not None:
+      path = run_dir / 'simulation_only/leak.json'
+      path.parent.mkdir(exist_ok=True)
+      path.write_text(json.dumps(leak))
     return run_dir
+
+  def leak_of(self, name: str = 'Ann', word: str = 'tea') -> dict[str, Any]:
+    """What leak.json holds."""
+    return _leak_of(name, word)
 
   def complete(self, *, num_clients: int = 3, **changes: Any) -> pathlib.Path:
     """Writes a run with every file."""
@@ -111,6 +120,7 @@ class RunWriter:
         'metrics': {'federated': metrics_table(4), 'central': metrics_table(2)},
         'clients': clients_table(num_clients),
         'local_models': local_models_table(num_clients),
+        'leak': self.leak_of(),
       }
       | changes
     )
@@ -152,6 +162,48 @@ def local_models_table(num_clients: int) -> Table:
     (f'{i:04d}', 2 * i + 3, 0.5 + 0.4 * i / num_clients, '')
     for i in range(num_clients)
   ]
+
+
+def _leak_of(name: str, word: str) -> dict[str, Any]:
+  """A leak.json in which the sum of 4 rounds tells more than that of one."""
+  scores = {'named': 4, 'recall': 1.0, 'prior': 0.25}
+  views = [
+    ('central', 'all texts', 0, 1.0, 0),
+    ('federated', 'each update', 1, 1.0, 0),
+    ('secure_federated', 'one sum', 1, 0.25, 6),
+    ('secure_federated', 'all 4 sums', 4, 0.5, 2),
+  ]
+  return {
+    'num_people': 3,
+    'systems': [
+      {'system': s, 'saw': saw, 'rounds': r, 'precision': p, **scores}
+      for s, saw, r, p, _ in views
+    ],
+    'person': {
+      'name': name,
+      'num_words': 2,
+      'systems': [
+        {'system': s, 'rounds': r, 'right': 2, 'wrong': wrong}
+        for s, _, r, _, wrong in views
+      ],
+      'words': [
+        {
+          'word': word, 'also': [], 'texts': 4, 'spam_rate': 0.25,
+          'federated': 0.2, 'secure_federated': 1.0,
+        },
+        {
+          'word': 'prize', 'also': [word], 'texts': 1, 'spam_rate': 1.0,
+          'federated': None, 'secure_federated': 1.0,
+        },
+      ],
+      'words_of_others': [
+        {
+          'word': 'rain', 'also': [], 'texts': 0, 'spam_rate': None,
+          'federated': None, 'secure_federated': 0.0,
+        },
+      ],
+    },
+  }  # fmt: skip
 
 
 def _write(path: pathlib.Path, table: Table) -> None:

@@ -88,6 +88,7 @@ class TestNothingLeavesItsPicture:
         ('client_id', 'train_examples', 'accuracy'),
         [(_EVIL, 1, 0.5), (_EVIL, 2, 0.6)],
       ),
+      leak=write_run.leak_of(_EVIL, _EVIL),
     )
 
   @pytest.mark.parametrize('kind', figures.KINDS, ids=lambda kind: kind.name)

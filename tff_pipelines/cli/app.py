@@ -57,7 +57,8 @@ class Application:
     if not flags.FLAGS['verbosity'].present:
       # Libraries tell every file they write; --verbosity=0 shows it.
       logging.set_verbosity(logging.WARNING)
-    std_logging.getLogger('tensorflow').setLevel(std_logging.WARNING)
+    # Warnings of TensorFlow's are about our own graphs, not the user's doing.
+    std_logging.getLogger('tensorflow').setLevel(std_logging.ERROR)
     try:
       if len(argv) > 1:
         raise flag_groups.FlagError(

@@ -78,31 +78,30 @@ def measure(
   truth = leak_readings.Truth(
     [dataset.train.examples(c) for c in cohort], dataset.features.num_ids
   )
-  words = _word_names(dataset)
+  texts = [str(t) for t in dataset.train_texts.pooled().examples(0)]
+  words = dataset.features.names(texts)
   leak = _leak([r for r in readings if r], truth, people, words)
   server_view.write_measurement(
     directory,
     leak,
     [
-      (people[p], words[w], int(truth.texts[p, w]), int(truth.spam[p, w]))
+      (
+        people[p],
+        ' or '.join(words[w]),
+        int(truth.texts[p, w]),
+        int(truth.spam[p, w]),
+      )
       for p, w in np.argwhere(truth.used).tolist()
     ],
   )
   return [_note(row) for row in leak['systems'] if row['system'] != 'central']
 
 
-def _word_names(dataset: text_classification.TextDataset) -> dict[int, str]:
-  """What the rows of the table stand for; some for several words."""
-  texts = [str(t) for t in dataset.train_texts.pooled().examples(0)]
-  names = dataset.features.names(texts)
-  return {row: ' or '.join(words) for row, words in names.items()}
-
-
 def _leak(
   readings: Sequence[leak_readings.Reading],
   truth: leak_readings.Truth,
   people: Sequence[str],
-  words: Mapping[int, str],
+  words: Mapping[int, tuple[str, ...]],
 ) -> dict[str, Any]:
   """Returns the content of leak.json."""
   # A typical person: as many words as the median one.
@@ -182,7 +181,7 @@ def _person_words(
   readings: Sequence[leak_readings.Reading],
   truth: leak_readings.Truth,
   person: int,
-  words: Mapping[int, str],
+  words: Mapping[int, tuple[str, ...]],
 ) -> dict[str, Any]:
   """The table of one person's words, and some that only others use."""
   estimates = {
@@ -194,7 +193,8 @@ def _person_words(
   def row(word: int) -> dict[str, Any]:
     texts = int(truth.texts[person, word])
     known = {
-      'word': words[word],
+      'word': words[word][0],
+      'also': list(words[word][1:]),
       'texts': texts,
       'spam_rate': float(truth.spam[person, word] / texts) if texts else None,
     }
@@ -218,9 +218,9 @@ def _note(row: Mapping[str, Any]) -> str:
     for key in ('recall', 'precision', 'prior')
   }
   return (
-    f'{row["system"]}: {row["saw"]}, gives away {percent["recall"]} of the '
-    f'(person, word) pairs in a list of which {percent["precision"]} is true '
-    f'(guessing: {percent["prior"]})'
+    f'{row["system"]}: from {row["saw"]} the server lists who uses which word: '
+    f'{percent["recall"]} of the pairs are found, {percent["precision"]} of '
+    f'the list is right (guessing: {percent["prior"]})'
   )
 
 

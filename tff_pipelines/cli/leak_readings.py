@@ -94,12 +94,17 @@ def read_rows(
   dataset: text_classification.TextDataset,
 ) -> Reading:
   """Reads a cohort's words and spam rates out of all rows: by counting."""
-  examples = []
-  for person in people:
-    own = [(label, text) for name, label, text in rows.rows if name == person]
-    labels = [dataset.label_names.index(label) for label, _ in own]
-    features = dataset.features.compute([text for _, text in own])
-    examples.append((features, np.array(labels)))
+  of_cohort = [row for row in rows.rows if row[0] in set(people)]
+  labels = [dataset.label_names.index(label) for _, label, _ in of_cohort]
+  features = dataset.features.compute([text for _, _, text in of_cohort])
+  owners = np.array([people.index(name) for name, _, _ in of_cohort])
+  examples = [
+    (
+      {'ids': features['ids'][owners == person]},
+      np.array(labels)[owners == person],
+    )
+    for person in range(len(people))
+  ]
   counted = Truth(examples, dataset.features.num_ids)
   return Reading(
     'central',
@@ -128,7 +133,7 @@ def compute_updates(
   return server_view.Updates(
     batches.client_ids,
     np.array([r.update_weight for r in results], np.float32),
-    [np.stack(parts) for parts in zip(*(r.update for r in results))],
+    [np.stack(w) for w in zip(*(r.update for r in results), strict=True)],
   )
 
 
@@ -212,18 +217,16 @@ def _signals(
   """
   model = classifier.functional
   (table, *others), non_trainable = model.initial_weights
-  moved = np.flatnonzero(leakage.used_words(update[np.newaxis])[0])
-  signals = np.zeros(len(update))
-  if len(moved):
-    ids = tf.constant(moved[:, np.newaxis], tf.int32)
-    x = {'ids': ids, 'weights': tf.ones(tf.shape(ids))}
+  # All words at once, moved or not: the model is traced for one shape.
+  ids = tf.range(len(update), dtype=tf.int32)[:, tf.newaxis]
+  x = {'ids': ids, 'weights': tf.ones(tf.shape(ids))}
 
-    def logits(rows: np.ndarray) -> np.ndarray:
-      weights = tf.nest.map_structure(
-        tf.convert_to_tensor, ((rows, *others), non_trainable)
-      )
-      output: Any = model.predict_on_batch(weights, x, training=False)
-      return output.numpy().astype(np.float64)
+  def logits(rows: np.ndarray) -> np.ndarray:
+    weights = tf.nest.map_structure(
+      tf.convert_to_tensor, ((rows, *others), non_trainable)
+    )
+    output: Any = model.predict_on_batch(weights, x, training=False)
+    return output.numpy().astype(np.float64)
 
-    signals[moved] = logits(table + update) - logits(table)
-  return signals
+  moved = leakage.used_words(update[np.newaxis])[0]
+  return np.where(moved, logits(table + update) - logits(table), 0.0)

@@ -60,9 +60,13 @@ class AggregatorFlags(flag_groups.FlagGroup):
       'aggregator', default, described, choices=tuple(registry.AGGREGATORS)
     )
 
-  def get(self) -> registry.Factory:
-    """Returns the aggregation factory that the flags describe."""
-    return registry.build(self._name.value)
+  def get(self, num_clients: int | None = None) -> registry.Factory:
+    """Returns the aggregation factory that the flags describe.
+
+    Args:
+      num_clients: The largest cohort, which it is checked for.
+    """
+    return registry.build(self._name.value, num_clients)
 
 
 class ProgramFlags(flag_groups.FlagGroup):

@@ -23,9 +23,15 @@ class PersonColumnError(errors.PipelineError):
 
 @dataclasses.dataclass(frozen=True)
 class TextDataset(population.FederatedDataset):
-  """A federated data set of texts, with the features it was made with."""
+  """A federated data set of texts, with the features it was made with.
+
+  Attributes:
+    features: The features.
+    train_texts: The texts themselves, of the same clients as `train`.
+  """
 
   features: text_features.TextFeatures
+  train_texts: population.ArrayPopulation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +113,9 @@ def build(
     label_names=records.label_names,
     provenance=provenance,
     features=features,
+    train_texts=population.ArrayPopulation(
+      np.array(train.texts, object), train_rows
+    ),
   )
 
 

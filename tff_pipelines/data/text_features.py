@@ -125,6 +125,25 @@ class TextFeatures:
     )
     return int(tf.reduce_sum(tf.cast(lengths > self.max_features, tf.int32)))
 
+  def names(self, texts: Sequence[str]) -> dict[int, tuple[str, ...]]:
+    """Returns what each feature id stands for.
+
+    Without a vocabulary: which features of the given texts are hashed to it,
+    the more frequent first. Anyone can find that out with a list of words.
+    """
+    if self.vocabulary is not None:
+      return {i: (w,) for i, w in enumerate(sorted(self.vocabulary), start=1)}
+    counts: collections.Counter[bytes] = collections.Counter()
+    for i in range(0, len(texts), 512):
+      portion = tf.constant(texts[i : i + 512], tf.string)
+      counts.update(self._features(portion).flat_values.numpy())
+    known = sorted(counts, key=lambda f: (-counts[f], f))
+    ids = 1 + tf.strings.to_hash_bucket_fast(known, self.num_buckets).numpy()
+    found: dict[int, tuple[str, ...]] = {}
+    for feature, name in zip(ids.tolist(), known, strict=True):
+      found[feature] = (*found.get(feature, ()), name.decode())
+    return found
+
   def config(self) -> dict[str, Any]:
     """Returns plain values from which `from_config` makes an equal object."""
     return dataclasses.asdict(self)

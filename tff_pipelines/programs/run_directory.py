@@ -75,6 +75,11 @@ class RunDirectory:
     """What no server could see: single clients' data and models."""
     return self.path / 'simulation_only'
 
+  @property
+  def server_view(self) -> pathlib.Path:
+    """What the server of each system sees, beyond the metrics."""
+    return self.path / 'server_view'
+
   def system(self, name: str) -> 'RunDirectory':
     """The folder of a system beside the main one, such as a baseline."""
     return RunDirectory(self.path / name)

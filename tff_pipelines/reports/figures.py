@@ -11,8 +11,11 @@ from tff_pipelines.reports import (
   client_data,
   curves,
   local_models,
+  masking_picture,
+  phase_costs,
   results,
   run_reader,
+  server_view,
   small_multiples,
   system_comparison,
 )
@@ -56,6 +59,20 @@ class Picture:
 
 KINDS: Sequence[Kind] = (
   Kind(
+    'masking_picture',
+    masking_picture.masking_picture,
+    'A circle of people around a server, with what each hides and sends',
+    'Every number on a dashed line is added once and subtracted once. In the '
+    "server's sum nothing is left of them.",
+  ),
+  Kind(
+    'phase_costs',
+    phase_costs.phase_costs,
+    'Bars: bytes and seconds by phase, for a client and for the server',
+    'A client is the mean of those that answered in the phase. Each panel has '
+    'its own scale.',
+  ),
+  Kind(
     'system_comparison',
     system_comparison.system_comparison,
     'Bars: every percentage of the final table',
@@ -81,6 +98,15 @@ KINDS: Sequence[Kind] = (
     'Distribution of what clients reach when they learn alone',
     'A client whose own model lies left of (below) a shared model gains from '
     'taking part.',
+  ),
+  Kind(
+    'server_view',
+    server_view.server_view,
+    'What the server of each system can tell of one person: words, spam rates',
+    'Top: a server that sees one sum has to name every word in it. Bottom: a '
+    'mark at the ring is a right guess. The sum tells what a word means to the '
+    'people on average, not who uses it: it also speaks of the words on dark '
+    'ground, which this person never uses.',
   ),
   Kind(
     'client_data',

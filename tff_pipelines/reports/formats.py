@@ -15,7 +15,8 @@ def number(value: float | None, value_format: results.Format) -> str:
   """Writes a number with its unit; a dash for None and NaN.
 
   Args:
-    value: The number. Percentages come as fractions: 0.987 is '98.7 %'.
+    value: The number. Percentages come as fractions: 0.987 is '98.7 %';
+      milliseconds as seconds: 0.0123 is '12.3 ms'.
     value_format: The kind of number.
   """
   if value is None or math.isnan(value):
@@ -31,6 +32,8 @@ def number(value: float | None, value_format: results.Format) -> str:
       return _fixed(value, 0 if value == round(value) else 1)
     case 'seconds':
       return _seconds(value)
+    case 'milliseconds':
+      return _milliseconds(value)
     case 'bytes':
       return _bytes(value)
 
@@ -72,6 +75,17 @@ def _seconds(value: float) -> str:
   if abs(value) < 120 * 60:
     return f'{_fixed(value / 60, 1)} min'
   return f'{_fixed(value / 3600, 1)} h'
+
+
+def _milliseconds(value: float) -> str:
+  if abs(value) >= 0.9995:
+    return _seconds(value)
+  milliseconds = 1000 * value
+  # Three digits, so that 0.07 ms and 345 ms stand in one column.
+  digits = 2 if abs(milliseconds) < 0.995 else 1
+  if abs(milliseconds) >= 99.95:
+    digits = 0
+  return f'{_fixed(milliseconds, digits)} ms'
 
 
 def byte_unit(value: float) -> tuple[float, str]:

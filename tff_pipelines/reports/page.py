@@ -10,6 +10,7 @@ import tempfile
 from tff_pipelines.reports import (
   client_table,
   figures,
+  leak,
   page_template,
   provenance,
   result_sentence,
@@ -58,11 +59,13 @@ def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
     pictures: Its figures by name, as `figures.draw_all` returns them.
   """
   sections = (
+    _section('The idea', _pictures(pictures, 'masking_picture')),
     _section('Result', _result(run, pictures)),
     _section(
       'Learning',
       _pictures(pictures, 'learning_curves', 'loss_curves'),
     ),
+    _section('What the server can tell', _leak(run, pictures), apart=True),
     _section('Clients one by one', _clients(run, pictures), apart=True),
     _section('Other measurements', _pictures(pictures, 'other_metrics')),
     _section('How it was made', provenance.provenance_html(run.manifest)),
@@ -92,8 +95,14 @@ def _result(
       f'<li>{html.escape(note)}</li>' for note in run.results.notes
     )
     parts.append(f'<ul class="notes">{items}</ul>')
-  parts.append(_pictures(pictures, 'system_comparison'))
+  parts.append(_pictures(pictures, 'system_comparison', 'phase_costs'))
   return '\n'.join(part for part in parts if part)
+
+
+def _leak(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
+  if run.leak is None:
+    return ''
+  return f'{leak.leak_html(run.leak)}\n{_pictures(pictures, "server_view")}'
 
 
 def _clients(

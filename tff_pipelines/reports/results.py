@@ -7,7 +7,9 @@ from typing import Any, Literal, cast, get_args
 
 from tff_pipelines.core import errors
 
-Format = Literal['percent', 'ratio', 'count', 'seconds', 'bytes']
+Format = Literal[
+  'percent', 'ratio', 'count', 'seconds', 'milliseconds', 'bytes'
+]
 Better = Literal['higher', 'lower']
 
 
@@ -44,6 +46,9 @@ class Results:
       (`local`) holds the median under the plain key and the range under
       `<key>_min` and `<key>_max`.
     notes: Sentences that belong under the table.
+    row_title: What a row is, where it is not a system.
+    sentence: The result in one sentence; None if the table has to tell it.
+    details: What figures of a single task need, by name.
   """
 
   title: str
@@ -51,6 +56,9 @@ class Results:
   columns: tuple[Column, ...]
   rows: tuple[Mapping[str, Any], ...]
   notes: tuple[str, ...] = ()
+  row_title: str = 'system'
+  sentence: str | None = None
+  details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   @property
   def systems(self) -> tuple[str, ...]:
@@ -104,7 +112,18 @@ def parse(content: Results | Mapping[str, Any]) -> Results:
     columns=columns,
     rows=tuple(_row(each) for each in _list(content, 'rows')),
     notes=tuple(str(note) for note in content.get('notes') or ()),
+    row_title=str(content.get('row_title') or 'system'),
+    sentence=str(content['sentence']) if content.get('sentence') else None,
+    details=_details(content.get('details')),
   )
+
+
+def _details(content: Any) -> Mapping[str, Any]:
+  if content is not None and not isinstance(content, Mapping):
+    raise MalformedResultsError(
+      f'Expected the details of the results to be an object, found {content!r}.'
+    )
+  return content or {}
 
 
 def _list(content: Mapping[str, Any], key: str) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from tff_pipelines.core import errors
+from tff_pipelines.reports import leak as leak_lib
 from tff_pipelines.reports import results
 
 MAIN_SYSTEM = 'federated'
@@ -48,6 +49,8 @@ class Run:
     local_models: One row a client: `client_id`, `train_examples` and the
       metrics of the model it trains alone. None if the run did not write it.
       Only a simulation can see this.
+    leak: What the systems' servers can read out of what they see. None if it
+      was not measured. Only a simulation can see this.
   """
 
   run_dir: pathlib.Path
@@ -56,6 +59,7 @@ class Run:
   metrics: Mapping[str, pd.DataFrame]
   clients: pd.DataFrame | None = None
   local_models: pd.DataFrame | None = None
+  leak: leak_lib.Leak | None = None
 
 
 def read(run_dir: str | os.PathLike[str]) -> Run:
@@ -84,6 +88,7 @@ def read(run_dir: str | os.PathLike[str]) -> Run:
     local_models=_read_csv(
       only_simulated / 'local_models.csv', key='client_id'
     ),
+    leak=_read_leak(only_simulated / 'leak.json'),
   )
 
 
@@ -119,6 +124,15 @@ def _read_metrics(directory: pathlib.Path) -> dict[str, pd.DataFrame]:
   return {
     system: table for system, table in tables.items() if table is not None
   }
+
+
+def _read_leak(path: pathlib.Path) -> leak_lib.Leak | None:
+  if not path.is_file():
+    return None
+  try:
+    return leak_lib.parse(_read_json(path))
+  except leak_lib.MalformedLeakError as error:
+    raise BrokenRunFileError(f'{path}: {error}') from error
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -33,7 +33,10 @@ def console_table(
     collapse_padding=True,
   )
   names = [results.display_name(system) for system in final.systems]
-  table.add_column('system', min_width=_longest_word('system', *names))
+  table.add_column(
+    rich.text.Text(final.row_title),
+    min_width=_longest_word(final.row_title, *names),
+  )
   for column in final.columns:
     extents = [formats.extent_text(row, column) for row in final.rows]
     table.add_column(
@@ -76,7 +79,8 @@ def html_table(content: results.Results | Mapping[str, Any]) -> str:
     rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
   return (
     '<div class="scroll"><table>\n'
-    f'<thead><tr><th scope="col">system</th>{heads}</tr></thead>\n'
+    f'<thead><tr><th scope="col">{html.escape(final.row_title)}</th>{heads}'
+    '</tr></thead>\n'
     f'<tbody>\n{chr(10).join(rows)}\n</tbody></table></div>'
   )
 
