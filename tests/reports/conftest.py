@@ -104,6 +104,10 @@ class RunWriter:
     """What leak.json holds."""
     return _leak_of(name, word)
 
+  def details_of(self, name: str = 'A') -> dict[str, Any]:
+    """What results.json holds for the figures of secure sums."""
+    return _details_of(name)
+
   def complete(self, *, num_clients: int = 3, **changes: Any) -> pathlib.Path:
     """Writes a run with every file."""
     return self(
@@ -121,6 +125,7 @@ class RunWriter:
         'clients': clients_table(num_clients),
         'local_models': local_models_table(num_clients),
         'leak': self.leak_of(),
+        'details': self.details_of(),
       }
       | changes
     )
@@ -162,6 +167,37 @@ def local_models_table(num_clients: int) -> Table:
     (f'{i:04d}', 2 * i + 3, 0.5 + 0.4 * i / num_clients, '')
     for i in range(num_clients)
   ]
+
+
+def _details_of(name: str) -> dict[str, Any]:
+  """The masking example of a circle of three, and the costs of two phases."""
+  names = (name, f'{name} 2', f'{name} 3')
+  numbers = [(5, 2, 3, 4), (4, 7, 2, 9), (8, 3, 7, 4)]
+  keys = ('hidden', 'added', 'subtracted', 'sent')
+  return {
+    'masking_example': {
+      'people': [
+        {'name': each, **dict(zip(keys, values, strict=True))}
+        for each, values in zip(names, numbers, strict=True)
+      ],
+      'masks': [
+        {'adder': names[i], 'subtracter': names[(i + 1) % 3], 'number': number}
+        for i, number in enumerate((2, 7, 3))
+      ],
+      'total': 17,
+      'wanted': 'total',
+    },
+    'phase_costs': [
+      {
+        'role': role, 'phase': phase, 'seconds': seconds,
+        'sent_bytes': 1000, 'received_bytes': 20,
+      }
+      for role, phase, seconds in (
+        ('client', name, 0.0025), ('client', 'mask', 0.01),
+        ('server', name, 0.2), ('server', 'mask', 3.0),
+      )
+    ],
+  }  # fmt: skip
 
 
 def _leak_of(name: str, word: str) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class TestNothingLeavesItsPicture:
         [(_EVIL, 1, 0.5), (_EVIL, 2, 0.6)],
       ),
       leak=write_run.leak_of(_EVIL, _EVIL),
+      details=write_run.details_of(_EVIL),
     )
 
   @pytest.mark.parametrize('kind', figures.KINDS, ids=lambda kind: kind.name)

@@ -57,7 +57,7 @@ def complete_page(make_run_writer):
 
 def test_the_page_loads_nothing_but_itself(complete_page):
   reader = _read(complete_page)
-  assert len(reader.loads) == 7
+  assert len(reader.loads) == 9
   assert all(load.startswith('data:image/png;base64,') for load in reader.loads)
   content = complete_page.read_text()
   assert 'http' not in content.replace('http-equiv', '')
@@ -101,7 +101,7 @@ def test_the_clients_table_is_that_of_the_clients(complete_page):
 def test_every_picture_has_an_alternative(complete_page):
   reader = _read(complete_page)
   images = [attributes for tag, attributes in reader.elements if tag == 'img']
-  assert len(images) == 7
+  assert len(images) == 9
   assert all(len(image['alt']) > 20 for image in images)
 
 
@@ -113,7 +113,9 @@ def test_the_pictures_lie_beside_the_page(complete_page):
     'learning_curves.png',
     'local_models.png',
     'loss_curves.png',
+    'masking_picture.png',
     'other_metrics.png',
+    'phase_costs.png',
     'server_view.png',
     'system_comparison.png',
   ]

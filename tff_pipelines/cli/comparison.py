@@ -136,9 +136,10 @@ class ComparisonFlags(flag_groups.FlagGroup):
     )
     shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
     rows, notes, weights = [], [], {}
+    left_out = dict(unavailable or {})
     for system in self.systems:
-      if system in (unavailable or {}):
-        notes.append(self._leave_out(system, unavailable[system]))
+      if system in left_out:
+        notes.append(self._leave_out(system, left_out[system]))
         continue
       if system == 'local':
         rows.append(

@@ -7,13 +7,15 @@ from tff_pipelines.cli import flag_groups
 from tff_pipelines.secagg import parameters, phases
 
 
-def parse_dropout(pairs: Sequence[str], flag: str) -> dict[phases.Phase, float]:
+def parse_dropout(
+  pairs: Sequence[str], flag: str
+) -> dict[phases.Phase | str, float]:
   """Returns the rates of `advertise:0.02,mask:0.05`, by phase.
 
   Raises:
     FlagError: If it is not such a list.
   """
-  rates: dict[phases.Phase, float] = {}
+  rates: dict[phases.Phase | str, float] = {}
   for pair in pairs:
     name, _, rate = pair.partition(':')
     try:
@@ -108,7 +110,7 @@ class SecAggFlags(flag_groups.FlagGroup):
       )
 
   @property
-  def dropout_rates(self) -> dict[phases.Phase, float]:
+  def dropout_rates(self) -> dict[phases.Phase | str, float]:
     """By phase the chance that a client leaves before its message."""
     return parse_dropout(self._dropout.value, self._dropout.name)
 

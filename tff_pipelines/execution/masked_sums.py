@@ -92,8 +92,8 @@ class MaskedSumConfig:
   tolerated_dropout: float = 0.3
   tolerated_corrupted: float = 0.0
   malicious: bool = False
-  dropout_rates: Mapping[phases.Phase | str, float] = dataclasses.field(
-    default_factory=dict
+  dropout_rates: Mapping[phases.Phase, float] | Mapping[str, float] = (
+    dataclasses.field(default_factory=dict)
   )
   seed: int = 0
 

@@ -186,18 +186,18 @@ def _draw_person(
       va='center',
       zorder=5,
     )
-  axes.annotate(
-    '',
-    xy=(x, _ARROW[1]),
-    xytext=(x, _ARROW[0]),
-    arrowprops={
-      'arrowstyle': '-|>',
-      'color': appearance.INK,
-      'linewidth': 1.8,
-      'shrinkA': 0,
-      'shrinkB': 0,
-    },
-    zorder=2,
+  axes.add_patch(
+    matplotlib.patches.FancyArrowPatch(
+      (x, _ARROW[0]),
+      (x, _ARROW[1]),
+      arrowstyle='-|>',
+      mutation_scale=12,
+      color=appearance.INK,
+      linewidth=1.8,
+      shrinkA=0,
+      shrinkB=0,
+      zorder=2,
+    )
   )
   _write(
     axes,

@@ -8,7 +8,7 @@ from tff_pipelines.secagg import errors, phases
 
 def draw_dropouts(
   num_clients: int,
-  rates: Mapping[phases.Phase | str, float],
+  rates: Mapping[phases.Phase, float] | Mapping[str, float],
   seed: int,
 ) -> dict[int, phases.Phase]:
   """Draws the clients that disappear before their message of a phase.

@@ -1,5 +1,6 @@
 """One session with random inputs: is its sum exact, and what does it cost?"""
 
+from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
@@ -57,7 +58,7 @@ def run(
   *,
   length: int,
   bits: int,
-  rates: dict[phases.Phase, float],
+  rates: Mapping[phases.Phase | str, float],
   seed: int,
 ) -> RandomSum:
   """Sums random inputs through the protocol.
