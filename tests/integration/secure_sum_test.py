@@ -7,7 +7,10 @@ import pathlib
 import subprocess
 import sys
 
-from absl import logging
+from absl import (
+  app,  # noqa: F401  (Its own flags have to outlive a test.)
+  logging,
+)
 from absl.testing import flagsaver
 import pytest
 

@@ -7,10 +7,9 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 from typing import Any
-
-import tensorflow as tf
 
 from tff_pipelines.core import errors
 
@@ -26,7 +25,7 @@ def saving(what: str, path: pathlib.Path) -> Iterator[None]:
   """Turns failures to write in the block into `SavingFailedError`."""
   try:
     yield
-  except (OSError, tf.errors.OpError) as error:
+  except _failures() as error:
     # Without the {{name of a graph's node}} that TensorFlow puts first.
     reason = re.sub(r'^{{.*?}} ', '', str(error).strip())
     reason = (reason or type(error).__name__).splitlines()[0][:300]
@@ -35,6 +34,14 @@ def saving(what: str, path: pathlib.Path) -> Iterator[None]:
       'and what was saved before is whole; make room (or the folder '
       'writable) and run the same command to resume.'
     ) from error
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+  """What a failure to write is: TensorFlow's errors, too, if it is loaded."""
+  tensorflow = sys.modules.get('tensorflow')
+  if tensorflow is None:
+    return (OSError,)
+  return (OSError, tensorflow.errors.OpError)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -91,7 +91,7 @@ def _draw_mask(
   )
   number = example.write(mask.number)
   # Above a short line, on a long one.
-  share, lift = (0.22, 0.12) if direct else (0.13, 0.0)
+  share, lift = (0.2, 0.15) if direct else (0.13, 0.0)
   _write(axes, _at(line, share, lift), f'+ {number}', color=_ADDED)
   _write(
     axes,
