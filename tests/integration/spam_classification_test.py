@@ -147,11 +147,11 @@ def test_metrics_have_a_row_a_round(trained):
   assert [row['cohort/clients'] for row in central] == ['', *'11']
 
 
-def test_results_compare_three_systems_with_plausible_values(trained):
+def test_results_compare_four_systems_with_plausible_values(trained):
   path, _ = trained
   results = json.loads((path / 'results.json').read_text())
   rows = {row['system']: row for row in results['rows']}
-  assert list(rows) == ['central', 'local', 'federated']
+  assert list(rows) == ['central', 'local', 'federated', 'secure_federated']
   assert results['primary'] == 'accuracy'
   last = table(path / 'metrics.csv')[-1]
   assert rows['federated']['accuracy'] == float(last['test/accuracy'])
@@ -159,7 +159,7 @@ def test_results_compare_three_systems_with_plausible_values(trained):
     last['test/false_positive_rate']
   )
   # Calling every text ham is right for 24 texts of 36.
-  for system in ('central', 'federated'):
+  for system in ('central', 'federated', 'secure_federated'):
     assert 24 / 36 < rows[system]['accuracy'] <= 1
     assert 0.8 < rows[system]['auc'] <= 1
     assert rows[system]['seconds'] > 0
@@ -167,6 +167,20 @@ def test_results_compare_three_systems_with_plausible_values(trained):
   assert 0 <= local['accuracy_min'] <= local['accuracy']
   assert local['accuracy'] <= local['accuracy_max'] <= 1
   assert (rows['central']['rounds'], rows['federated']['rounds']) == (2, 4)
+  # The same training, but for updates in 16 bits.
+  assert rows['secure_federated']['rounds'] == 4
+  assert rows['secure_federated']['auc'] == pytest.approx(
+    rows['federated']['auc'], abs=0.05
+  )
+  secure = table(path / 'secure_federated' / 'metrics.csv')
+  assert [row['secure_sum/survivors'] for row in secure] == ['', *'3333']
+
+
+def test_what_each_server_saw_is_kept_apart_from_the_truth(trained):
+  path, _ = trained
+  systems = {p.name for p in (path / 'server_view').iterdir()}
+  assert systems == {'central', 'federated', 'secure_federated'}
+  assert (path / 'simulation_only' / 'leak.json').is_file()
 
 
 def test_simulation_only_tells_each_persons_data_and_model(trained):
@@ -195,8 +209,9 @@ def test_report_shows_the_table_and_its_pictures(trained):
   path, _ = trained
   report = (path / 'report.html').read_text(encoding='utf-8')
   assert 'Spam classification: messages' in report
-  for system in ('central', 'local', 'federated'):
+  for system in ('central', 'local', 'federated', 'secure federated'):
     assert system in report
+  assert 'What the server can tell' in report
 
 
 # Using the model.
