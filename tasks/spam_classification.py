@@ -104,7 +104,7 @@ def main() -> None:
       classifier,
       client_optimizer=client_optimizer,
       program=program,
-      systems=_SYSTEMS.systems,
+      systems=[row['system'] for row in outcome.rows],
     )
     if outcome.weights is not None:
       text_classifier_flags.export(

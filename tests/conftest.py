@@ -2,12 +2,18 @@
 
 import os
 import pathlib
+import signal
 
 import pytest
 
 import tff_pipelines  # noqa: F401  (sets TensorFlow's environment first)
 
 DATA_VARIABLE = 'TFF_PIPELINES_DATA_DIR'
+
+# A shell starts background jobs with Ctrl-C ignored, and programs inherit that:
+# those that the tests interrupt would go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')

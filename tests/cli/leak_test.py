@@ -167,6 +167,16 @@ def test_views_are_of_the_chosen_systems(dataset, tmp_path):
   assert len(notes) == 2
 
 
+def test_sums_in_the_clear_are_not_told_of_as_sums(dataset, tmp_path):
+  with contexts.using('xla', secure_sums='insecure'):
+    notes, found = measure(
+      tmp_path, dataset, systems=('federated', 'secure_federated')
+    )
+  assert [p.name for p in (tmp_path / 'server_view').iterdir()] == ['federated']
+  assert {r['system'] for r in found['systems']} == {'federated'}
+  assert not [note for note in notes if 'secure_federated' in note]
+
+
 def test_no_server_has_no_view(dataset, tmp_path):
   assert measure(tmp_path, dataset, systems=('local',)) == ([], None)
   assert not list(tmp_path.iterdir())

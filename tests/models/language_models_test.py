@@ -7,7 +7,7 @@ import tensorflow_federated as tff
 
 from tests.contracts import execution_samples as samples
 from tff_pipelines.core import client_batches
-from tff_pipelines.models import language_models, token_metrics
+from tff_pipelines.models import language_models, sizes, token_metrics
 
 SIZES = language_models.CharacterLstm(
   vocabulary_size=11, length=6, embedding_size=3, units=4
@@ -30,9 +30,9 @@ def test_the_count_of_parameters_is_the_formula():
 
 
 def test_the_benchmarks_model_has_its_published_size():
-  sizes = language_models.CharacterLstm(90, 40)
+  large = language_models.CharacterLstm(90, 40)
   # Embedding 720, LSTM 4 * 128 * (8 + 128 + 1), output 129 * 90.
-  assert sizes.num_parameters == 720 + 70_144 + 11_610
+  assert large.num_parameters == 720 + 70_144 + 11_610
 
 
 def test_initial_weights_depend_on_the_seed_only():
@@ -45,12 +45,12 @@ def test_initial_weights_depend_on_the_seed_only():
 
 @pytest.mark.parametrize('name', ['vocabulary_size', 'length', 'units'])
 def test_a_size_that_makes_no_model_is_refused(name):
-  sizes = {'vocabulary_size': 5, 'length': 5, name: 0}
+  wrong = {'vocabulary_size': 5, 'length': 5, name: 0}
   with pytest.raises(
-    language_models.ModelSizeError,
+    sizes.ModelSizeError,
     match=f'^Expected {name} of at least 1, found 0',
   ):
-    language_models.CharacterLstm(**sizes)
+    language_models.CharacterLstm(**wrong)
 
 
 def test_it_computes_what_the_layers_of_keras_compute(model):
@@ -137,11 +137,11 @@ def test_federated_averaging_of_it_is_that_of_tff(model):
     tff.learning.optimizers.build_sgdm(0.5),
     tff.learning.optimizers.build_sgdm(1.0),
   )
-  sizes = [4, 1, 0, 7]
-  counts = [-(-n // 3) for n in sizes]
+  lengths = [4, 1, 0, 7]
+  counts = [-(-n // 3) for n in lengths]
   batch_sizes = [
     min(3, n - 3 * b)
-    for n, c in zip(sizes, counts, strict=True)
+    for n, c in zip(lengths, counts, strict=True)
     for b in range(c)
   ]
   text = np.stack([_tokens(3, seed=k) for k in range(sum(counts))])

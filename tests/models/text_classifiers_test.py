@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.core import errors
+from tff_pipelines.models import sizes as sizes_lib
 from tff_pipelines.models import text_classifiers
 
 LENGTH = 4
@@ -235,7 +236,7 @@ def test_the_loss_is_the_mean_cross_entropy(classifier):
   ],
 )
 def test_a_size_that_makes_no_model_is_refused(builder, sizes, message):
-  with pytest.raises(text_classifiers.ModelSizeError) as raised:
+  with pytest.raises(sizes_lib.ModelSizeError) as raised:
     BUILDERS[builder](**({'num_ids': 3, 'batch_spec': BATCH_SPEC} | sizes))
   assert str(raised.value) == message
   assert isinstance(raised.value, errors.PipelineError)

@@ -62,9 +62,7 @@ class Application:
     # sums, which it takes for unused.
     tensorflow = std_logging.getLogger('tensorflow')
     tensorflow.setLevel(std_logging.ERROR)
-    tensorflow.addFilter(
-      lambda record: 'Object was never used' not in record.getMessage()
-    )
+    tensorflow.addFilter(_is_no_false_alarm)
     try:
       if len(argv) > 1:
         raise flag_groups.FlagError(
@@ -99,6 +97,10 @@ class Application:
       'those of all libraries.'
     )
     return '\n'.join(lines)
+
+
+def _is_no_false_alarm(record: std_logging.LogRecord) -> bool:
+  return 'Object was never used' not in record.getMessage()
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -93,11 +93,6 @@ class ComparisonFlags(flag_groups.FlagGroup):
           f'Expected --{epochs.name} of at least 1, found {epochs.value}.'
         )
 
-  @property
-  def systems(self) -> tuple[str, ...]:
-    """The chosen systems, in the order of the table."""
-    return tuple(s for s in SYSTEMS if s in self._systems.value)
-
   def run(
     self,
     dataset: population.FederatedDataset,
@@ -137,7 +132,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
     shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
     rows, notes, weights = [], [], {}
     left_out = dict(unavailable or {})
-    for system in self.systems:
+    for system in (s for s in SYSTEMS if s in self._systems.value):
       if system in left_out:
         notes.append(self._leave_out(system, left_out[system]))
         continue

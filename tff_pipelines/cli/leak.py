@@ -12,6 +12,7 @@ import numpy as np
 
 from tff_pipelines.cli import leak_readings
 from tff_pipelines.data import text_classification
+from tff_pipelines.execution import contexts
 from tff_pipelines.learning import optimizers
 from tff_pipelines.models import text_classifiers
 from tff_pipelines.privacy import leakage
@@ -43,7 +44,9 @@ def measure(
     classifier: What is trained; its first weight is the table of words.
     client_optimizer: What clients train with.
     program: The training program.
-    systems: The systems that were trained; those not in `SYSTEMS` are left out.
+    systems: The systems that were trained; those not in `SYSTEMS` are left out,
+      and secure_federated where its sums were in the clear: its server saw
+      more than a sum.
 
   Returns:
     Sentences for below the final table. None, and no files, if no system has a
@@ -51,6 +54,8 @@ def measure(
   """
   cohort = program.participation.select(program.seed, 1)
   systems = [system for system in SYSTEMS if system in systems]
+  if contexts.current_secure_sums() is None:
+    systems = [system for system in systems if system != 'secure_federated']
   if not systems or not len(cohort):
     return []
   people = [dataset.train.client_ids[c] for c in cohort]

@@ -87,8 +87,9 @@ class ClientPopulation(abc.ABC):
     batch_sizes[offsets[1:][nonempty] - 1] = (
       lengths - (counts - 1) * batching.batch_size
     )[nonempty]
+    is_example = np.arange(batching.batch_size) < batch_sizes[:, np.newaxis]
     return client_batches.ClientBatches(
-      self._elements(clients, orders, batch_sizes, batching.batch_size),
+      self._elements(clients, orders, is_example),
       batch_sizes,
       offsets.astype(np.int32),
       ids,
@@ -98,19 +99,16 @@ class ClientPopulation(abc.ABC):
     self,
     clients: Sequence[int],
     orders: Sequence[np.ndarray],
-    batch_sizes: np.ndarray,
-    batch_size: int,
+    is_example: np.ndarray,
   ) -> Any:
     """Returns arrays [num_batches, batch_size, ...], padded with zeros.
 
     Args:
       clients: Whose examples.
       orders: Which of each client's examples, in order.
-      batch_sizes: True sizes of all batches.
-      batch_size: Padded size.
+      is_example: bool[num_batches, batch_size], False where it is padded.
     """
-    is_example = np.arange(batch_size) < batch_sizes[:, np.newaxis]
-    chosen = [self.gather(clients, orders)] if len(batch_sizes) else []
+    chosen = [self.gather(clients, orders)] if len(is_example) else []
 
     def spread(spec: tf.TensorSpec, rows: np.ndarray | None = None) -> Any:
       shape = (*is_example.shape, *spec.shape)
@@ -170,12 +168,10 @@ class ArrayPopulation(ClientPopulation):
     self,
     clients: Sequence[int],
     orders: Sequence[np.ndarray],
-    batch_sizes: np.ndarray,
-    batch_size: int,
+    is_example: np.ndarray,
   ) -> Any:
     """As `ClientPopulation._elements`, gathered when they are read."""
-    rows = np.full((len(batch_sizes), batch_size), -1, np.int64)
-    is_example = np.arange(batch_size) < batch_sizes[:, np.newaxis]
+    rows = np.full(is_example.shape, -1, np.int64)
     rows[is_example] = self._chosen(clients, orders)
     return tf.nest.map_structure(
       lambda a: gathered.GatheredBatches(a, rows), self._examples

@@ -182,7 +182,7 @@ class MaskedSum:
 
     Args:
       num_clients: The clients of the round, those that leave included.
-      inputs: By client one integer array a summand.
+      inputs: One integer array a summand, by each client that was expected.
       summands: What each of them may hold.
 
     Raises:
@@ -202,14 +202,6 @@ class MaskedSum:
     shapes = [value.shape for value in next(iter(reduced.values()))]
     # Clients that left before are part of the session, with nothing to say.
     nothing = [np.zeros(shape, np.int64) for shape in shapes]
-    leaving = {
-      c: phase
-      for c, phase in self._dropouts.items()
-      if phase in _BEFORE_INPUT or c in inputs
-    }
-    for client in range(num_clients):
-      if client not in inputs:
-        leaving.setdefault(client, phases.Phase.MASK)
     result = simulation.run_session(
       [
         [value.ravel() for value in reduced.get(c, nothing)]
@@ -217,7 +209,7 @@ class MaskedSum:
       ],
       moduli,
       parameters,
-      dropouts=leaving,
+      dropouts=self._dropouts,
       round_num=self._round[0],
     )
     self.last_cost = _cost(num_clients, result)

@@ -14,12 +14,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.core import errors, seeds
-from tff_pipelines.models import recurrence, token_metrics
-
-
-class ModelSizeError(errors.PipelineError):
-  """A model size that makes no model."""
+from tff_pipelines.core import seeds
+from tff_pipelines.models import recurrence, sizes, token_metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +35,7 @@ class CharacterLstm:
   units: int = 128
 
   def __post_init__(self) -> None:
-    for name, value in dataclasses.asdict(self).items():
-      if value < 1:
-        raise ModelSizeError(f'Expected {name} of at least 1, found {value}.')
+    sizes.check(**dataclasses.asdict(self))
 
   @property
   def num_parameters(self) -> int:
@@ -92,12 +86,12 @@ class CharacterLstm:
 
 
 def build_character_lstm(
-  sizes: CharacterLstm, seed: int = 0
+  chosen: CharacterLstm, seed: int = 0
 ) -> tff.learning.models.FunctionalModel:
   """Builds the LSTM of McMahan et al. 2017 (section 3), with one layer.
 
   Args:
-    sizes: Of the model.
+    chosen: Sizes of the model.
     seed: Of the initial weights.
 
   Returns:
@@ -107,11 +101,11 @@ def build_character_lstm(
   @tf.function
   def predict(weights: Any, x: tf.Tensor, training: bool = True) -> tf.Tensor:
     del training  # Unused.
-    return sizes.logits(weights[0], x)
+    return chosen.logits(weights[0], x)
 
-  sequence = tf.TensorSpec([None, sizes.length], tf.int32)
+  sequence = tf.TensorSpec([None, chosen.length], tf.int32)
   return tff.learning.models.FunctionalModel(
-    initial_weights=(sizes.initial_weights(seed), ()),
+    initial_weights=(chosen.initial_weights(seed), ()),
     predict_on_batch_fn=predict,
     loss_fn=token_loss,
     metrics_fns=token_metrics.metric_fns(),

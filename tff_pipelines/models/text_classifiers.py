@@ -13,12 +13,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.core import errors, seeds
-from tff_pipelines.models import bags, binary_metrics
-
-
-class ModelSizeError(errors.PipelineError):
-  """A model size that makes no model."""
+from tff_pipelines.core import seeds
+from tff_pipelines.models import bags, binary_metrics, sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +49,7 @@ def build_logistic_regression(num_ids: int, batch_spec: Any) -> TextClassifier:
   Returns:
     A classifier with num_ids + 1 parameters, all zero at the start.
   """
-  _check_sizes(num_ids=num_ids)
+  sizes.check(num_ids=num_ids)
 
   @tf.function
   def predict(weights: Any, x: Any, training: bool = True) -> tf.Tensor:
@@ -101,7 +97,7 @@ def build_embedding_bag(
     A classifier with num_ids * e + (e + 1) * h + h + 1 parameters, e and h the
     embedding's and the hidden layer's size.
   """
-  _check_sizes(
+  sizes.check(
     num_ids=num_ids, embedding_size=embedding_size, hidden_size=hidden_size
   )
 
@@ -139,12 +135,6 @@ def build_embedding_bag(
   return TextClassifier(
     'embedding_bag', _functional(initial, predict, batch_spec), to_keras
   )
-
-
-def _check_sizes(**sizes: int) -> None:
-  for name, value in sizes.items():
-    if value < 1:
-      raise ModelSizeError(f'Expected {name} of at least 1, found {value}.')
 
 
 def _functional(
