@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_pipelines.core import system_randomness
 from tff_pipelines.execution import masked_sums, native
 from tff_pipelines.execution.xla import (
   graphs,
@@ -129,7 +130,7 @@ class XlaContext(tff.framework.SyncContext):
     except graphs.NotLowerableError as error:
       # The data decided: say, elements that vary in shape.
       plan = self._replace(comp, self._natively(comp, str(error)))
-    except programs.NotCompilableError as error:
+    except graphs.NotCompilableError as error:
       plan = self._replace(comp, self._as_function(comp, str(error)))
     return plan.run(arg)
 
@@ -139,7 +140,7 @@ class XlaContext(tff.framework.SyncContext):
     if plan.round is not None and plan.explanation.way == 'xla':
       try:
         plan.round.check_compilable()
-      except programs.NotCompilableError as error:
+      except graphs.NotCompilableError as error:
         plan = self._replace(comp, self._as_function(comp, str(error)))
       except graphs.NotLowerableError as error:
         plan = self._replace(comp, self._natively(comp, str(error)))
@@ -360,5 +361,9 @@ def _random_sentence(who: str, operations: set[str], generator: str) -> str:
     sentences.append(
       f'{who.capitalize()} computes random numbers ({", ".join(stateless)}) '
       'from seeds of its own.'
+    )
+  if system_randomness.OPERATION in operations:
+    sentences.append(
+      f'{who.capitalize()} reads fresh seeds of the operating system.'
     )
   return ' '.join(sentences) or f'{who.capitalize()} draws none of its own.'

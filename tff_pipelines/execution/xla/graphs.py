@@ -16,6 +16,10 @@ class NotLowerableError(Exception):
   """A computation that this context cannot run itself; the message says why."""
 
 
+class NotCompilableError(Exception):
+  """XLA does not take the program; the message says why."""
+
+
 class ArgumentError(Exception):
   """An argument is not of its type; the cause says why."""
 
@@ -97,10 +101,17 @@ class TensorFlowPart:
   @property
   def operations(self) -> set[str]:
     """The kinds of operations, those in functions included."""
+    return {node.op for node in self._nodes()}
+
+  def count(self, operation: str) -> int:
+    """Returns how many nodes are of a kind, those in functions included."""
+    return sum(node.op == operation for node in self._nodes())
+
+  def _nodes(self) -> list[Any]:
     nodes = list(self.body.graph.node)
     for function in self.library.closure(nodes):
       nodes.extend(function.node_def)
-    return {node.op for node in nodes}
+    return nodes
 
   def __call__(self, arguments: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Imports the part into the current graph; flat tensors in and out."""

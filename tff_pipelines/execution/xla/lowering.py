@@ -7,6 +7,8 @@ untouched.
 
 Nodes that fail on their own are interpreted, too, wherever they are: a program
 of XLA cannot fail, so there it is a result of the work whether all have held.
+And those that read the operating system's randomness, which a program of XLA
+cannot, either: it is given some for each client.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tff_pipelines.core import system_randomness
 from tff_pipelines.execution.xla import _tff_internals, graphs
 
 
@@ -85,6 +88,10 @@ class Next:
     return self.batches.element(tf.minimum(self.index, last))
 
 
+class Randomness:
+  """The operating system's, on its way from where it is read to a tensor."""
+
+
 def row(array: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
   """Returns `array[index]`.
 
@@ -106,7 +113,10 @@ _CALLS = (
   'StatelessWhile',
 )  # fmt: skip
 
-_SYMBOLS = (Batches, Iterator, Next)
+# What a text of the operating system's randomness passes until it is a tensor.
+_READS = (system_randomness.OPERATION, 'DatasetToSingleElement')
+
+_SYMBOLS = (Batches, Iterator, Next, Randomness)
 _SYMBOLIC_TYPES = (
   tf.variant.as_datatype_enum,
   tf.resource.as_datatype_enum,
@@ -122,15 +132,26 @@ class Lowering:
       that does not hold fails at once.
   """
 
-  def __init__(self, library: graphs.Library, *, compiled: bool):
+  def __init__(
+    self,
+    library: graphs.Library,
+    *,
+    compiled: bool,
+    randomness: tf.Tensor | None = None,
+  ):
     """Initializes a lowering.
 
     Args:
       library: The functions that bodies call.
       compiled: Whether for XLA.
+      randomness: What the client's reads of the operating system's give,
+        uint8[num_reads, ...]. None: they read it themselves.
     """
     self._library = library
     self._compiled = compiled
+    self._randomness = randomness
+    self._num_reads = 0
+    self._in_loop = False
     self._positions: dict[Iterator, tf.Tensor] = {}
     self.holds = tf.constant(True)
 
@@ -142,22 +163,29 @@ class Lowering:
         counterpart here.
     """
     env: dict[str, _Value] = dict(zip(body.inputs, arguments, strict=True))
-    steps, interpreted = _order(body, env, self._checks)
+    steps, interpreted = _order(body, env, self._is_interpreted)
     for node in steps:
       inputs = _inputs(node, body)
+      # XLA has no strings, of which messages and names of files are made.
       if self._compiled and node.op == 'Assert':
-        inputs = inputs[:1]  # The message is made of strings.
+        inputs = inputs[:1]
+      elif node.op == system_randomness.OPERATION:
+        _check_source(body, inputs[0])
+        inputs = []
       values = self._values(body, env, inputs, interpreted)
       results = self._emit(node, values)
       env.update({f'{node.name}:{k}': value for k, value in enumerate(results)})
     return self._values(body, env, body.outputs, interpreted)
 
-  def _checks(self, node: Any) -> bool:
-    """Whether there are checks in a node."""
+  def _is_interpreted(self, node: Any) -> bool:
+    """Whether a node does what is interpreted wherever it is."""
+    wanted = set(CHECKS)
+    if self._randomness is not None:
+      wanted.add(system_randomness.OPERATION)
     if node.op in _CALLS:
       called = self._library.closure([node])
-      return any(n.op in CHECKS for f in called for n in f.node_def)
-    return node.op in CHECKS
+      return any(n.op in wanted for f in called for n in f.node_def)
+    return node.op in wanted
 
   def _values(
     self,
@@ -193,6 +221,8 @@ class Lowering:
       'Assert': lambda: self._assert(values),
       'CheckNumerics': lambda: self._check_numerics(node, values),
       'CheckNumericsV2': lambda: self._check_numerics(node, values),
+      'DecodeRaw': lambda: [self._read()],
+      **dict.fromkeys(_READS, lambda: [self._about_to_read(node, values)]),
     }
     if node.op not in emitters:
       raise graphs.NotLowerableError(
@@ -217,6 +247,23 @@ class Lowering:
     self.holds = tf.logical_and(self.holds, is_finite)
     return list(values)
 
+  def _about_to_read(self, node: Any, values: Sequence[_Value]) -> Randomness:
+    if values and not isinstance(values[0], Randomness):
+      raise graphs.NotLowerableError(
+        f"its client work applies {node.op} to a client's dataset"
+      )
+    return Randomness()
+
+  def _read(self) -> tf.Tensor:
+    """Returns the next of what was given: one a read, never the same twice."""
+    if self._in_loop or self._num_reads == self._randomness.shape[0]:
+      raise graphs.NotCompilableError(
+        "its client work reads the operating system's randomness in a loop, or "
+        'in a function that it calls more than once'
+      )
+    self._num_reads += 1
+    return self._randomness[self._num_reads - 1]
+
   def _threaded(self, iterators: Sequence[Iterator]) -> list[tf.Tensor]:
     """Returns what changes from step to step beside the values."""
     return [self.holds, *(self._positions[i] for i in iterators)]
@@ -239,7 +286,7 @@ class Lowering:
 
     def reduce(state: Sequence[tf.Tensor], element: Sequence[tf.Tensor]):
       self._resume([], state[:1])
-      results = self.run(function, [*state[1:], *element, *captured])
+      results = self._repeated(function, [*state[1:], *element, *captured])
       return [
         tf.ensure_shape(new, old.shape)
         for new, old in zip([self.holds, *results], state, strict=True)
@@ -267,6 +314,15 @@ class Lowering:
     state = over(full, state)
     rest = dataclasses.replace(batches, first=full.last)
     return over(rest, state)
+
+  def _repeated(
+    self, body: graphs.Body, arguments: Sequence[_Value]
+  ) -> list[_Value]:
+    """As `run`, inside of a loop."""
+    before, self._in_loop = self._in_loop, True
+    results = self.run(body, arguments)
+    self._in_loop = before
+    return results
 
   def _iterator(self, batches: _Value) -> Iterator:
     if not isinstance(batches, Batches):
@@ -318,7 +374,7 @@ class Lowering:
       ]
 
     def step(*state: tf.Tensor) -> list[tf.Tensor]:
-      results = self.run(function, arguments(state))
+      results = self._repeated(function, arguments(state))
       for k, symbol in symbols.items():
         if results[k] is not symbol:
           raise graphs.NotLowerableError('its loop replaces a dataset')
@@ -329,12 +385,22 @@ class Lowering:
       ]
 
     state = tf.while_loop(
-      lambda *state: _truth(self.run(condition, arguments(state))[0]),
+      lambda *state: _truth(self._repeated(condition, arguments(state))[0]),
       step,
       [*tensors, *self._threaded(iterators)],
       parallel_iterations=1,
     )
     return arguments(state)
+
+
+def _check_source(body: graphs.Body, files: str) -> None:
+  """Refuses a read of anything but the operating system's randomness."""
+  for node in body.graph.node:
+    if node.name == graphs.node_name(files) and node.op == 'Const':
+      names = tf.make_ndarray(node.attr['value'].tensor).ravel().tolist()
+      if set(names) == {system_randomness.SOURCE.encode()}:
+        return
+  raise graphs.NotCompilableError('its client work reads a file')
 
 
 def _truth(condition: tf.Tensor) -> tf.Tensor:
@@ -345,12 +411,13 @@ def _truth(condition: tf.Tensor) -> tf.Tensor:
 def _order(
   body: graphs.Body,
   env: Mapping[str, _Value],
-  checks: Callable[[Any], bool],
+  is_interpreted: Callable[[Any], bool],
 ) -> tuple[list[Any], set[str]]:
   """Returns the nodes to interpret, and the names of all such nodes.
 
-  The latter are those that touch a symbol or have checks in them; the former
-  are those of them that matter for an output or a check, inputs first.
+  The latter are those that touch a symbol or are interpreted wherever they are;
+  the former are those of them that matter for an output or a check, inputs
+  first.
   """
   by_name = {node.name: node for node in body.graph.node}
   order: list[Any] = []
@@ -367,7 +434,9 @@ def _order(
       touching[node.name] = False  # Graphs of functions have no cycles.
       symbols = [is_symbol(t) for t in _inputs(node, body)]
       touches = (
-        any(symbols) or node.op.startswith('AnonymousIterator') or checks(node)
+        any(symbols)
+        or node.op.startswith('AnonymousIterator')
+        or is_interpreted(node)
       )
       touching[node.name] = touches
       if touches:
@@ -378,7 +447,7 @@ def _order(
     if output not in env:
       visit(by_name[graphs.node_name(output)])
   for node in body.graph.node:
-    if checks(node):
+    if is_interpreted(node):
       visit(node)
   steps = list(order)
   for node in body.graph.node:
@@ -402,7 +471,7 @@ def _output_type(node: Any, tensor: str) -> int:
   """Returns the data type of a node's output, as far as it can be a symbol."""
   if node.op in ('AnonymousIteratorV2', 'AnonymousIteratorV3'):
     return tf.resource.as_datatype_enum
-  if node.op == 'IteratorGetNextAsOptional':
+  if node.op == 'IteratorGetNextAsOptional' or node.op in _READS:
     return tf.variant.as_datatype_enum
   if node.op == 'Identity':
     return node.attr['T'].type

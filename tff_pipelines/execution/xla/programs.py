@@ -4,9 +4,11 @@ from collections.abc import Sequence
 import enum
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_pipelines.core import system_randomness
 from tff_pipelines.execution import masked_sums
 from tff_pipelines.execution.xla import (
   _tff_internals,
@@ -27,10 +29,6 @@ class Batching(enum.IntEnum):
   FULL = 0  # Every batch is full: all shapes are static.
   LAST_SHORT = 1  # A client's last batch can be short.
   ANY = 2  # Every batch can have its own size.
-
-
-class NotCompilableError(Exception):
-  """XLA refuses the program; the message names the operations."""
 
 
 class SecureSums:
@@ -106,6 +104,9 @@ class ClientLoop:
     if isinstance(parts, splitting.Aggregation):
       checked = checked | parts.accumulate.operations
     self.watches = compiled and not checked.isdisjoint(lowering.CHECKS)
+    self._num_reads = 0
+    if compiled:
+      self._num_reads = parts.work.count(system_randomness.OPERATION)
     context = values.leaves(parts.prepare.type_signature.result)
     self._context_specs = [values.spec(t) for t in context]
 
@@ -123,16 +124,20 @@ class ClientLoop:
       template: A cohort whose arrays have the right types.
 
     Returns:
-      (context..., carried..., num_clients, arrays of the leaves...) -> carried
-      of an aggregation; results of the clients [capacity.clients, ...] of a
-      client map; carried and then the clients' summands [capacity.clients, ...]
-      of one whose summands are handed in. Then, if `watches`, whether all
-      checks have held, bool[].
+      (context..., carried..., num_clients, arrays of the leaves...,
+      `randomness`...) -> carried of an aggregation; results of the clients
+      [capacity.clients, ...] of a client map; carried and then the clients'
+      summands [capacity.clients, ...] of one whose summands are handed in.
+      Then, if `watches`, whether all checks have held, bool[].
     """
     leaf_specs = _leaf_specs(capacity, template)
     carried = self._carried_specs()
     scalar = tf.TensorSpec([], tf.int32)
     flat_leaves = [spec for leaf in leaf_specs for spec in leaf]
+    of_system = [
+      tf.TensorSpec(array.shape, array.dtype)
+      for array in self.randomness(capacity)
+    ]
 
     def program(*arguments: tf.Tensor) -> list[tf.Tensor]:
       remaining = iter(arguments)
@@ -140,7 +145,9 @@ class ClientLoop:
       state = [next(remaining) for _ in carried]
       num_clients = next(remaining)
       leaves = [[next(remaining) for _ in leaf] for leaf in leaf_specs]
-      clients = _Clients(template, leaves, batching, self._compiled)
+      clients = _Clients(
+        template, leaves, batching, self._compiled, list(remaining)
+      )
       if self._sums is None:
         return self._map(context, num_clients, clients, capacity.clients)
       return self._reduce(
@@ -149,9 +156,20 @@ class ClientLoop:
 
     return Program(
       program,
-      [*self._context_specs, *carried, scalar, *flat_leaves],
+      [*self._context_specs, *carried, scalar, *flat_leaves, *of_system],
       jit_compile=self._compiled,
     )
+
+  def randomness(self, capacity: cohorts.Capacity) -> list[np.ndarray]:
+    """Returns the last arguments of a program, fresh for every call.
+
+    What clients read of the operating system's randomness, one array if they
+    do, uint8[capacity.clients, num_reads, ...]; outside of XLA they read it
+    themselves.
+    """
+    if not self._num_reads:
+      return []
+    return [system_randomness.texts(capacity.clients, self._num_reads)]
 
   def _carried_specs(self) -> list[tf.TensorSpec]:
     if self._sums is None:
@@ -174,7 +192,9 @@ class ClientLoop:
 
     def one_client(client: tf.Tensor, held: tf.Tensor, *state: Any) -> Any:
       results, work_holds = self._run(
-        self._parts.work, [*clients.arguments(client), *context]
+        self._parts.work,
+        [*clients.arguments(client), *context],
+        clients.randomness(client),
       )
       num_updates = len(results) - num_sums
       updates, summands = results[:num_updates], results[num_updates:]
@@ -212,7 +232,9 @@ class ClientLoop:
 
     def one_client(client: tf.Tensor, held: tf.Tensor, *results: Any) -> Any:
       new, holds = self._run(
-        self._parts.work, [*context, *clients.arguments(client)]
+        self._parts.work,
+        [*context, *clients.arguments(client)],
+        clients.randomness(client),
       )
       return (
         client + 1,
@@ -230,10 +252,15 @@ class ClientLoop:
     return [*results, held] if self.watches else results
 
   def _run(
-    self, part: graphs.TensorFlowPart, arguments: Sequence[Any]
+    self,
+    part: graphs.TensorFlowPart,
+    arguments: Sequence[Any],
+    randomness: tf.Tensor | None = None,
   ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Returns a part's results, and whether its checks have held."""
-    lowered = lowering.Lowering(part.library, compiled=self._compiled)
+    lowered = lowering.Lowering(
+      part.library, compiled=self._compiled, randomness=randomness
+    )
     return lowered.run(part.body, arguments), lowered.holds
 
 
@@ -269,11 +296,13 @@ class _Clients:
     leaves: Sequence[Sequence[tf.Tensor]],
     batching: Batching,
     compiled: bool,
+    randomness: Sequence[tf.Tensor],
   ):
     self._template = template
     self._leaves = leaves
     self._batching = batching
     self._compiled = compiled
+    self._randomness = randomness
 
   def arguments(self, client: tf.Tensor) -> list[Any]:
     """Returns a tensor or `Batches` for each leaf of the client's type."""
@@ -283,6 +312,12 @@ class _Clients:
       else lowering.row(tensors[0], client)
       for leaf, tensors in zip(self._template.leaves, self._leaves, strict=True)
     ]
+
+  def randomness(self, client: tf.Tensor) -> tf.Tensor | None:
+    """Returns what the client reads of the operating system's, if it does."""
+    if not self._randomness:
+      return None
+    return lowering.row(self._randomness[0], client)
 
   def _batches(
     self,

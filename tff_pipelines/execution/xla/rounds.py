@@ -257,7 +257,13 @@ class Round:
   ) -> list[tf.Tensor]:
     try:
       results = self._call(
-        self._program, [*given, np.int32(block.num_clients), *arguments]
+        self._program,
+        [
+          *given,
+          np.int32(block.num_clients),
+          *arguments,
+          *self._loop.randomness(self._capacity),
+        ],
       )
       if self._loop.watches and not results.pop():
         raise _FailedCheckError
@@ -277,7 +283,7 @@ class Round:
       return program(*arguments)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as e:
       if 'unsupported operations' in e.message or 'XLA' in e.message:
-        raise programs.NotCompilableError(_unsupported(e.message)) from e
+        raise graphs.NotCompilableError(_unsupported(e.message)) from e
       raise
 
   def _new_loop(self, *, compiled: bool) -> programs.ClientLoop:
@@ -333,14 +339,8 @@ class Round:
       ]
       merged, *others = shards
       for shard in others:
-        merged = (
-          [
-            *parts.merge([*merged[:plain], *shard[:plain]]),
-            *sums.add(merged[plain:], shard[plain:]),
-          ]
-          if not self._masked
-          else parts.merge([*merged, *shard])
-        )
+        added = [] if of_sums else sums.add(merged[plain:], shard[plain:])
+        merged = [*parts.merge([*merged[:plain], *shard[:plain]]), *added]
       report = parts.report(merged[:plain])
       # The wrapped computation gives the state back before the result.
       result = parts.update([*state, *report, *merged[plain:], *summed])
