@@ -112,12 +112,7 @@ def optimal_strategy(
     StrategyError: If there are more bands than the separation, so that the
       sensitivity would not be sqrt(participations), or than rounds.
   """
-  if not 1 <= num_bands <= min(separation, num_rounds):
-    raise StrategyError(
-      'Expected between 1 and min(separation, num_rounds) = '
-      f'{min(separation, num_rounds)} bands, found {num_bands}: with more, two '
-      'participations of one client overlap.'
-    )
+  check_bands(num_rounds, num_bands, separation)
   shape = (num_rounds, num_bands)
   inside = _inside(*shape)
   guess = square_root_strategy(num_rounds, num_bands).columns
@@ -152,6 +147,16 @@ def optimal_strategy(
   # The sign of a column changes neither error nor sensitivity.
   raw *= np.sign(raw[:, :1])
   return BandedStrategy(raw / np.linalg.norm(raw, axis=1, keepdims=True))
+
+
+def check_bands(num_rounds: int, num_bands: int, separation: int) -> None:
+  """Raises StrategyError as `optimal_strategy` does."""
+  if not 1 <= num_bands <= min(separation, num_rounds):
+    raise StrategyError(
+      'Expected between 1 and min(separation, num_rounds) = '
+      f'{min(separation, num_rounds)} bands, found {num_bands}: with more, two '
+      'participations of one client overlap.'
+    )
 
 
 def square_root_strategy(num_rounds: int, num_bands: int) -> BandedStrategy:

@@ -1,0 +1,100 @@
+"""Random rotations: a vector's energy spread evenly over its coordinates.
+
+x -> H D x / sqrt(d), with the Hadamard matrix H of size d, a power of two, and
+a diagonal D of random signs. It is orthogonal, so norms and sums pass through
+it; a coordinate of the result is a sum of x_i with random signs, so
+sub-Gaussian of variance ||x||^2 / d, however x points.
+
+Source: Kairouz, Liu, Steinke 2021, arXiv 2102.06387, section 4.1 (flattening).
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+# H is applied as a Kronecker product of small matrices: log(d) / log(radix)
+# products of d * radix multiplications. Measured for d = 2^18 on one thread, as
+# XLA and as plain TensorFlow: 512: 12 ms and 11 ms, 64: 3.8 and 3.1, 8: 2.6 and
+# 3.1; additions in 18 stages: 1.5 and 21.
+_RADIX = 8
+
+
+def padded_size(size: int) -> int:
+  """Returns the least power of two that is at least `size`."""
+  return 1 << (size - 1).bit_length()
+
+
+def transform(vector: tf.Tensor) -> tf.Tensor:
+  """Returns H x without scale, in the order of Sylvester's construction.
+
+  Args:
+    vector: float[d], d a power of two.
+
+  Returns:
+    float[d]. Applied twice, it is d x.
+  """
+  size = vector.shape.num_elements()
+  for radix in _radices(size):
+    # The last axis becomes the first: after all stages, the order is the old.
+    rows = tf.reshape(vector, [-1, radix])
+    matrix = tf.constant(_matrix(radix), vector.dtype)
+    vector = tf.matmul(matrix, rows, transpose_b=True)
+  return tf.reshape(vector, [size])
+
+
+def rotate(vector: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+  """Rotates a vector at random.
+
+  Args:
+    vector: float[n]; zeros are appended up to the next power of two, d.
+    seed: int64[2], shared by all that are to be rotated alike.
+
+  Returns:
+    float[d], of the same norm.
+  """
+  size = vector.shape.num_elements()
+  padded = padded_size(size)
+  vector = tf.pad(vector, [[0, padded - size]])
+  return transform(vector * _signs(padded, seed, vector.dtype))
+
+
+def rotate_back(vector: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
+  """Undoes `rotate`.
+
+  Args:
+    vector: float[d], d a power of two.
+    seed: As it was given to `rotate`.
+    size: Length n of the vector before padding.
+
+  Returns:
+    float[n].
+  """
+  padded = vector.shape.num_elements()
+  signs = _signs(padded, seed, vector.dtype)
+  return (transform(vector) * signs)[:size]
+
+
+def _signs(size: int, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+  """Random signs over sqrt(d), float[d]."""
+  drawn = tf.random.stateless_uniform(
+    [size], seed, minval=None, maxval=None, dtype=tf.int32, alg='philox'
+  )
+  scale = tf.constant(1 / math.sqrt(size), dtype)
+  return tf.where(drawn < 0, -scale, scale)
+
+
+def _radices(size: int) -> list[int]:
+  radices = []
+  while size > 1:
+    radices.append(min(_RADIX, size))
+    size //= radices[-1]
+  return radices
+
+
+def _matrix(size: int) -> np.ndarray:
+  """Sylvester's Hadamard matrix, float64[size, size]."""
+  matrix = np.ones([1, 1])
+  while len(matrix) < size:
+    matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+  return matrix
