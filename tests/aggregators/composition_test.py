@@ -62,12 +62,32 @@ CASES = {
     (c.CLIP_NORM, MEDIAN),
   ),
   'distributed noise before rounding': (
-    (c.DISTRIBUTED_NOISE, *SECURE),
-    (c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
+    (c.CLIP_NORM, c.DISTRIBUTED_NOISE, *SECURE),
+    (c.CLIP_NORM, c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
   ),
   'distributed noise in the clear': (
-    (c.QUANTIZE, c.DISTRIBUTED_NOISE, *PLAIN),
+    (c.CLIP_NORM, c.QUANTIZE, c.DISTRIBUTED_NOISE, *PLAIN),
+    (c.CLIP_NORM, c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
+  ),
+  'distributed noise without a clip': (
     (c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
+    (c.CLIP_NORM, c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
+  ),
+  'weights under distributed noise': (
+    (c.WEIGHT, c.CLIP_NORM, c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
+    (c.CLIP_NORM, c.QUANTIZE, c.DISTRIBUTED_NOISE, c.SECURE_SUM),
+  ),
+  'local noise without clip': (
+    (c.LOCAL_NOISE, *PLAIN),
+    (c.CLIP_NORM, c.LOCAL_NOISE, *PLAIN),
+  ),
+  'local noise after rounding': (
+    (c.CLIP_COORDINATES, c.QUANTIZE, c.LOCAL_NOISE, c.SECURE_SUM),
+    (c.CLIP_COORDINATES, c.LOCAL_NOISE, *SECURE),
+  ),
+  'local noise with weights': (
+    (c.WEIGHT, c.CLIP_NORM, c.LOCAL_NOISE, *PLAIN),
+    (c.CLIP_NORM, c.LOCAL_NOISE, *PLAIN),
   ),
 }
 
@@ -120,6 +140,15 @@ def test_a_rotation_keeps_euclidean_norms():
 def test_every_problem_is_told():
   found = problems((c.CLIP_NORM, c.CLIP_COORDINATES, c.SKETCH, c.SECURE_SUM))
   assert len(found) == 3
+
+
+def test_what_is_done_to_noisy_reports_is_free():
+  # Each is private by itself, so they can be compared, summed securely, and
+  # be noised once more at the server.
+  c.check((c.CLIP_NORM, c.LOCAL_NOISE, MEDIAN))
+  c.check((c.CLIP_NORM, c.ROTATE, c.LOCAL_NOISE, *SECURE))
+  c.check((c.CLIP_NORM, c.LOCAL_NOISE, c.CLIP_NORM, *PLAIN))
+  c.check((c.CLIP_NORM, c.LOCAL_NOISE, c.SERVER_NOISE, *PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +210,29 @@ def test_the_numbers_of_a_secure_sum_belong_to_secure_sums():
     c.Layer(c.Kind.ROTATE, input_span=1, modulus=8)
   with pytest.raises(ValueError, match='or neither, found 1 and None'):
     c.Layer(c.Kind.SECURE_SUM, input_span=1)
+  with pytest.raises(ValueError, match='take the place of the span'):
+    c.Layer(
+      c.Kind.SECURE_SUM,
+      input_span=1,
+      modulus=8,
+      planned_clients=2,
+      wrap_around_probability=0.1,
+    )
+  with pytest.raises(ValueError, match='both planned clients and a wrap'):
+    c.Layer(c.Kind.SECURE_SUM, modulus=8, planned_clients=2)
+
+
+def test_a_sum_that_fits_by_chance_is_for_the_planned_cohort():
+  stack = (
+    c.CLIP_NORM,
+    c.QUANTIZE,
+    c.DISTRIBUTED_NOISE,
+    c.secure_sum_by_chance(256, 10, 1e-6),
+  )
+  c.check(stack, 10)
+  (problem,) = problems(stack, num_clients=11)
+  assert 'at most 10 clients under a secure sum with modulus 256' in problem
+  assert 'found 11' in problem and 'above the planned 1e-06' in problem
 
 
 def test_problems_are_told_without_a_stack_trace():

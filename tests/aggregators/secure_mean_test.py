@@ -16,6 +16,7 @@ from tff_pipelines.aggregators import (
   composition,
   secure_mean,
   secure_mean_config,
+  value_types,
 )
 from tff_pipelines.execution.xla import context as xla_context
 
@@ -129,8 +130,28 @@ def test_structures_keep_their_form_and_have_a_range_a_tensor(context):
   expected = np.average([flat(v) for v in values], axis=0, weights=weights)
   bound = 1 / 127 / 2 * 3 / 6
   assert np.abs(flat(output.result) - expected).max() <= bound + FLOAT32
-  assert list(output.measurements['range']) == ['matrix', 'inner/0', 'inner/1']
+  assert list(output.measurements['range']) == ['inner/0', 'inner/1', 'matrix']
   assert type(output.state) is secure_mean.SecureMeanState
+
+
+def test_a_mapping_out_of_order_keeps_types_and_ranges_apart(xla):
+  value_type = tff.types.to_type(
+    collections.OrderedDict(
+      b=tff.TensorType(np.float32, [3]), a=tff.TensorType(np.float64)
+    )
+  )
+  process = weighted(value_type, adaptive=True)
+  value = collections.OrderedDict(
+    b=np.full(3, 100.0, np.float32), a=np.float64(0.001)
+  )
+  state = samples.run(xla, process.initialize)
+  for _ in range(2):
+    output = samples.run(xla, process.next, state, [value] * 2, [1.0, 1.0])
+    state = output.state
+  assert output.result['b'].dtype == np.float32
+  assert output.result['a'].dtype == np.float64
+  assert output.measurements['range']['b'] > 100
+  assert output.measurements['range']['a'] < 1
 
 
 def test_two_clients_by_hand(context):
@@ -356,7 +377,7 @@ def test_clients_without_weight_do_not_move_the_range(xla):
 )
 def test_values_other_than_floats_are_refused(value_type):
   with pytest.raises(
-    secure_mean_config.SecureMeanConfigError, match='Expected updates of float'
+    value_types.ValueTypeError, match='Expected updates of float'
   ):
     uniform(value_type)
 

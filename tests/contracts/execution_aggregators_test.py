@@ -13,8 +13,17 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.contracts import execution_samples as samples
+from tff_pipelines.aggregators import (
+  central_dp,
+  clip_norms,
+  distributed_dp,
+  local_dp,
+  randomized_counts,
+  server_noise,
+)
 from tff_pipelines.execution import contexts
 from tff_pipelines.execution.xla import context
+from tff_pipelines.numerics import banded_factorization
 
 _aggregators = tff.aggregators
 _private = tff.aggregators.DifferentiallyPrivateFactory
@@ -39,6 +48,19 @@ def _tree(build, noise_multiplier, **options):
     record_specs=RECORD_SPECS,
     noise_seed=7,
     **options,
+  )
+
+
+def _central(noise, clip=None):
+  return central_dp.CentralDpFactory(
+    clip or clip_norms.FixedClip(0.5), noise, denominator=4.0, test_seed=7
+  )
+
+
+def _distributed(mechanism):
+  return distributed_dp.DistributedDpFactory(
+    distributed_dp.DistributedDpConfig(mechanism, 0.5, 1.0, 4, 6, 4.0),
+    test_seed=7,
   )
 
 
@@ -68,6 +90,30 @@ FACTORIES = {
     _private.tree_aggregation, 1.0, l2_norm_clip=0.5
   ),
   'DP with zeroing': lambda: tff.learning.dp_aggregator(0.0, 4.0),
+  # Their noise is a function of the test seed, the round and the update.
+  'local Gaussian noise': lambda: local_dp.LocalDpFactory(
+    0.5, 0.5, 4.0, test_seed=7
+  ),
+  'local Laplace noise': lambda: local_dp.LocalDpFactory(
+    0.5, 0.5, 4.0, 'laplace', test_seed=7
+  ),
+  # Their noise is a function of the test seed and the round.
+  'central DP': lambda: _central(server_noise.IndependentNoise(1.0)),
+  'central DP, adaptive': lambda: _central(
+    server_noise.IndependentNoise(1.0),
+    clip_norms.AdaptiveClip(count_noise_stddev=1.0),
+  ),
+  'central DP, tree': lambda: _central(server_noise.TreeNoise(1.0, 2)),
+  'central DP, banded': lambda: _central(
+    server_noise.BandedNoise(
+      1.0, banded_factorization.square_root_strategy(3, 2)
+    )
+  ),
+  # Its noise is a function of the test seed, the round and the update.
+  'distributed DP, discrete Gaussian': lambda: _distributed(
+    'discrete_gaussian'
+  ),
+  'distributed DP, Skellam': lambda: _distributed('skellam'),
 }
 
 
@@ -119,6 +165,18 @@ def test_three_rounds_are_those_of_tff(pair, name):
   samples.assert_same(
     _rounds(pair.xla, process), _rounds(pair.reference, process)
   )
+  assert pair.way(process.next) == 'xla'
+
+
+@pytest.mark.parametrize(
+  'method', ['randomized_response', 'unary', 'optimized_unary']
+)
+def test_randomized_counts_are_those_of_tff(pair, method):
+  process = randomized_counts.RandomizedResponseCountFactory(
+    5, 1.0, method, test_seed=7
+  ).create(tff.TensorType(np.int32))
+  cohorts = [[np.int32(c) for c in clients] for clients in ([0, 4, 2, 2], [3])]
+  pair.same_rounds(process, cohorts)
   assert pair.way(process.next) == 'xla'
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.contracts import execution_samples as samples
+from tff_pipelines.aggregators import distributed_dp
 from tff_pipelines.execution import masked_sums
 from tff_pipelines.execution.xla import context
 from tff_pipelines.secagg import errors
@@ -39,7 +40,22 @@ def _both():
   )
 
 
+def _distributed():
+  # Of so little noise that there is none, at the finest scale: rounding of the
+  # updates differs between contexts, so noise out of them would.
+  config = distributed_dp.DistributedDpConfig(
+    'skellam', 1.0, 1e-13, 1, 20, 5.0, bits=32
+  )
+  return tff.learning.algorithms.build_unweighted_fed_avg(
+    samples.hand_written_model(),
+    tff.learning.optimizers.build_sgdm(0.1),
+    tff.learning.optimizers.build_sgdm(1.0),
+    model_aggregator=distributed_dp.DistributedDpFactory(config, test_seed=7),
+  )
+
+
 PROCESSES = {
+  'distributed DP': _distributed,
   'aggregator': _secure,
   'both': _both,
 }

@@ -37,6 +37,7 @@ class Kind(enum.Enum):
   QUANTIZE = 'rounding to integers'
   SERVER_NOISE = "the server's noise"
   DISTRIBUTED_NOISE = "the clients' integer noise"
+  LOCAL_NOISE = 'noise of each client on its own'
   PLAIN_SUM = 'a sum in the clear'
   SECURE_SUM = 'a secure sum'
   ROBUST_STATISTIC = 'a robust statistic'
@@ -56,24 +57,38 @@ class Layer:
     input_span: Of a secure sum: the number of integers that a client's input
       can be, less one: 2^b - 1 for b bits.
     modulus: Of a secure sum.
+    planned_clients: Of a secure sum that fits into its modulus by chance, since
+      no input is bounded: the largest cohort that it does for.
+    wrap_around_probability: That it does not, for that cohort, at most.
   """
 
   kind: Kind
   name: str = ''
   input_span: int | None = None
   modulus: int | None = None
+  planned_clients: int | None = None
+  wrap_around_probability: float | None = None
 
   def __post_init__(self) -> None:
-    numbers = (self.input_span, self.modulus)
-    if self.kind is not Kind.SECURE_SUM and numbers != (None, None):
+    by_chance = (self.planned_clients, self.wrap_around_probability)
+    numbers = (self.input_span, self.modulus, *by_chance)
+    if self.kind is not Kind.SECURE_SUM and numbers != (None,) * 4:
       raise ValueError(
         f'Expected an input span and a modulus for a secure sum only, found '
         f'them for {self.kind.value}.'
       )
-    if (None in numbers) != (numbers == (None, None)):
+    if (self.planned_clients is None) != (self.wrap_around_probability is None):
+      raise ValueError(
+        'Expected both planned clients and a wrap-around probability, or '
+        f'neither, found {self.planned_clients} and '
+        f'{self.wrap_around_probability}.'
+      )
+    bounds = (self.input_span, self.planned_clients)
+    if (self.modulus is None) != (bounds == (None, None)) or None not in bounds:
       raise ValueError(
         'Expected both an input span and a modulus, or neither, found '
-        f'{self.input_span} and {self.modulus}.'
+        f'{self.input_span} and {self.modulus}; planned clients, '
+        f'{self.planned_clients}, take the place of the span.'
       )
 
   def __str__(self) -> str:
@@ -81,7 +96,9 @@ class Layer:
 
   @property
   def max_clients(self) -> int | None:
-    """Clients whose secure sum cannot wrap around; None where unknown."""
+    """Clients whose secure sum fits; None where unknown."""
+    if self.planned_clients is not None:
+      return self.planned_clients
     if self.input_span is None or self.modulus is None:
       return None
     return (self.modulus - 1) // max(1, self.input_span)
@@ -99,6 +116,7 @@ COMPRESS = Layer(Kind.COMPRESS)
 QUANTIZE = Layer(Kind.QUANTIZE)
 SERVER_NOISE = Layer(Kind.SERVER_NOISE)
 DISTRIBUTED_NOISE = Layer(Kind.DISTRIBUTED_NOISE)
+LOCAL_NOISE = Layer(Kind.LOCAL_NOISE)
 PLAIN_SUM = Layer(Kind.PLAIN_SUM)
 SECURE_SUM = Layer(Kind.SECURE_SUM)
 
@@ -111,6 +129,18 @@ def robust_statistic(name: str) -> Layer:
 def secure_sum(input_span: int, modulus: int) -> Layer:
   """A secure sum of so many integers a client; see `Layer`."""
   return Layer(Kind.SECURE_SUM, input_span=input_span, modulus=modulus)
+
+
+def secure_sum_by_chance(
+  modulus: int, planned_clients: int, wrap_around_probability: float
+) -> Layer:
+  """A secure sum of inputs without a bound, such as noise; see `Layer`."""
+  return Layer(
+    Kind.SECURE_SUM,
+    modulus=modulus,
+    planned_clients=planned_clients,
+    wrap_around_probability=wrap_around_probability,
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +285,35 @@ RULES: tuple[Rule, ...] = (
     "each client's share of it is too small to hide that client; only the sum "
     'has enough',
   ),
+  Need(
+    Kind.DISTRIBUTED_NOISE,
+    (Kind.CLIP_NORM,),
+    True,
+    'noise hides a client only if what it hands in is bounded',
+  ),
+  Conflict(
+    Kind.WEIGHT,
+    Kind.DISTRIBUTED_NOISE,
+    'weights multiply what one client can change, and their sum is released '
+    'without noise; weight every client alike',
+  ),
+  Need(
+    Kind.LOCAL_NOISE,
+    (Kind.CLIP_NORM, Kind.CLIP_COORDINATES),
+    True,
+    'noise hides what a client has only if that is bounded',
+  ),
+  Order(
+    Kind.QUANTIZE,
+    Kind.LOCAL_NOISE,
+    f'{_NOT_INTEGERS}; add the noise before',
+  ),
+  Conflict(
+    Kind.WEIGHT,
+    Kind.LOCAL_NOISE,
+    'a weight is told without noise, and nobody is trusted with it; weight '
+    'every client alike',
+  ),
 )
 
 
@@ -313,6 +372,13 @@ def _about_the_cohort(layer: Layer, num_clients: int) -> list[str]:
   most = layer.max_clients
   if most is None or num_clients <= most:
     return []
+  if layer.wrap_around_probability is not None:
+    return [
+      f'Expected at most {most} clients under {layer} with modulus '
+      f'{layer.modulus}, found {num_clients}: larger sums wrap around with a '
+      f'probability above the planned {layer.wrap_around_probability:.2g}; '
+      'plan for the largest cohort.'
+    ]
   return [
     f'Expected at most {most} clients under {layer} with modulus '
     f'{layer.modulus}, found {num_clients}: larger sums wrap around; take more '

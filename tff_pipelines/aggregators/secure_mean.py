@@ -13,6 +13,7 @@ from tff_pipelines.aggregators import (
   adaptive_range,
   composition,
   secure_mean_config,
+  value_types,
 )
 
 
@@ -118,7 +119,7 @@ class SecureMeanFactory(tff.aggregators.WeightedAggregationFactory):
     """Returns the process.
 
     Raises:
-      SecureMeanConfigError: If values are not floats of known shapes.
+      ValueTypeError: If values are not floats of known shapes.
     """
     return _Mean(self.config, value_type).weighted(weight_type)
 
@@ -158,7 +159,7 @@ class _Mean:
   ):
     self._config = config
     self._value_type = value_type
-    self._tensors = _leaves(value_type)
+    self._tensors = value_types.named_leaves(value_type)
     self._sizes = [math.prod(tensor.shape) for _, tensor in self._tensors]
 
   def weighted(self, weight_type: tff.Type) -> tff.templates.AggregationProcess:
@@ -332,15 +333,12 @@ class _Mean:
         steps[position] * tf.cast(total, tf.float64), weight
       )
       means.append(tf.cast(mean, tensor.dtype))
-    template = tff.types.structure_from_tensor_type_tree(
-      lambda t: t.dtype, self._value_type
-    )
     ranges = state.ranges
     if config.adaptive:
       ranges = adaptive_range.updated(ranges, sums.votes, config.target_share)
     return (
       SecureMeanState(ranges),
-      tf.nest.pack_sequence_as(template, means),
+      tf.nest.pack_sequence_as(value_types.specs(self._value_type), means),
       self._measurements(state.ranges, steps, weight, sums),
     )
 
@@ -377,35 +375,3 @@ class _Mean:
     return tf.nest.map_structure(
       lambda t: tf.cast(t, tf.float32) if t.dtype.is_floating else t, measured
     )
-
-
-def _leaves(
-  value_type: tff.Type, path: str = ''
-) -> list[tuple[str, tff.TensorType]]:
-  """The tensors of a type and their paths, in the order of its leaves.
-
-  Raises:
-    SecureMeanConfigError: If there are none, or others than floats of known
-      shapes.
-  """
-  if isinstance(value_type, tff.StructType):
-    leaves = [
-      leaf
-      for position, (name, element) in enumerate(
-        tff.structure.iter_elements(value_type)
-      )
-      for leaf in _leaves(element, f'{path}/{name or position}'.lstrip('/'))
-    ]
-    if leaves or path:
-      return leaves
-  elif (
-    isinstance(value_type, tff.TensorType)
-    and tff.types.is_structure_of_floats(value_type)
-    and tff.types.is_shape_fully_defined(value_type.shape)
-    and math.prod(value_type.shape)
-  ):
-    return [(path or 'value', value_type)]
-  raise secure_mean_config.SecureMeanConfigError(
-    'Expected updates of float tensors of known shapes, not empty, found '
-    f'{value_type}; sum integers with a secure sum of their own.'
-  )
