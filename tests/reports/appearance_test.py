@@ -20,8 +20,9 @@ def test_eight_systems_differ_in_color_and_marker():
 
 
 def test_other_systems_are_given_looks_in_a_cycle():
-  looks = appearance.looks('abcde')
-  assert looks['a'] == looks['e']
+  looks = appearance.looks('abcdefghi')
+  assert len({look.color for look in looks.values()}) == 8
+  assert looks['a'] == looks['i']
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ class RunWriter:
     clients: Table | None = None,
     local_models: Table | None = None,
     leak: Any = None,
+    privacy: dict[str, Any] | None = None,
+    audit: Any = None,
     **results: Any,
   ) -> pathlib.Path:
     """Writes one; what is not given is missing."""
@@ -98,11 +100,25 @@ class RunWriter:
       path = run_dir / 'simulation_only/leak.json'
       path.parent.mkdir(exist_ok=True)
       path.write_text(json.dumps(leak))
+    for system, record in (privacy or {}).items():
+      path = run_dir / ('.' if system == 'federated' else system)
+      path.mkdir(exist_ok=True)
+      (path / 'privacy.json').write_text(json.dumps(record))
+    if audit is not None:
+      (run_dir / 'privacy_audit.json').write_text(json.dumps(audit))
     return run_dir
 
   def leak_of(self, name: str = 'Ann', word: str = 'tea') -> dict[str, Any]:
     """What leak.json holds."""
     return _leak_of(name, word)
+
+  def privacy_of(self, **changes: Any) -> dict[str, Any]:
+    """What privacy.json holds."""
+    return _privacy_of(**changes)
+
+  def audit_of(self, name: str = 'loss') -> dict[str, Any]:
+    """What privacy_audit.json holds."""
+    return _audit_of(name)
 
   def details_of(self, name: str = 'A') -> dict[str, Any]:
     """What results.json holds for the figures of secure sums."""
@@ -121,7 +137,12 @@ class RunWriter:
           'machine': {'cores': 2},
           'data': {'split': {'by': 'text'}},
         },
-        'metrics': {'federated': metrics_table(4), 'central': metrics_table(2)},
+        'metrics': {
+          'federated': private_metrics_table(4),
+          'central': metrics_table(2),
+        },
+        'privacy': {'federated': self.privacy_of()},
+        'audit': self.audit_of(),
         'clients': clients_table(num_clients),
         'local_models': local_models_table(num_clients),
         'leak': self.leak_of(),
@@ -146,6 +167,11 @@ def metrics_table(last_round: int) -> Table:
     else (r, 1 / (r + 1), 0.98 - 0.4 / (r + 1), 2 / (r + 1), 20)
     for r in range(last_round + 1)
   ]
+
+
+def private_metrics_table(last_round: int) -> Table:
+  head, rows = metrics_table(last_round)
+  return (*head, 'privacy/epsilon'), [(*row, row[0] / 2) for row in rows]
 
 
 def clients_table(num_clients: int) -> Table:
@@ -197,6 +223,72 @@ def _details_of(name: str) -> dict[str, Any]:
         ('server', name, 0.2), ('server', 'mask', 3.0),
       )
     ],
+  }  # fmt: skip
+
+
+def _privacy_of(
+  mechanism: dict[str, Any] | None = None,
+  contributors: Sequence[int] = (20, 18, 20, 22),
+  limits: tuple[int | None, int | None] = (2, 3),
+  planned: dict[str, Any] | None = None,
+  settings: dict[str, Any] | None = None,
+  **guarantee: Any,
+) -> dict[str, Any]:
+  """A privacy.json of 4 rounds, epsilon 2 at delta 1e-5 after them."""
+  spent = {
+    'epsilon': 2.0, 'delta': 1e-5, 'relation': 'add_or_remove',
+    'trust': 'server', 'method': 'pld', 'num_rounds': 4,
+    'assumptions': ['Cohorts stay secret.'], 'rho': None, 'unit': 'client',
+  } | guarantee  # fmt: skip
+  return {
+    'format': 1,
+    'unit': 'client',
+    'settings': [
+      {
+        'query': 'update',
+        'mechanism': mechanism or {'kind': 'Gaussian', 'noise_multiplier': 1.2},
+        'participation': {
+          'population_size': 400, 'clients_per_round': 20, 'scheme': 'poisson',
+        },
+        'secret_cohort': True,
+      }
+      | (settings or {})
+    ],
+    'rounds': [
+      [round_num, 0, count, *limits]
+      for round_num, count in enumerate(contributors, start=1)
+    ],
+    'guarantee': spent,
+    'planned': spent | {'epsilon': 2.5, 'num_rounds': 6} | (planned or {}),
+  }  # fmt: skip
+
+
+def _audit_of(name: str) -> dict[str, Any]:
+  rates = [i / 10 for i in range(11)]
+  return {
+    'one_shot': {
+      'canaries': 4, 'dimension': 100, 'delta': 1e-5, 'estimate': 1.5,
+      'lower_bound': 0.5, 'confidence': 0.95, 'accountant': 2.0,
+      'cosines': {'observed': [0.1, 0.2, 0.3, 0.4], 'null_stddev': 0.1},
+      'by_round': [[1, 0.5], [2, None], [3, 1.25]],
+    },
+    'membership': [
+      {
+        'name': name, 'knowledge': 'the final model',
+        'roc': {'fpr': rates, 'tpr': [r**0.5 for r in rates]}, 'auc': 0.666,
+        'tpr_at': [
+          {'fpr': 0.001, 'tpr': 0.004, 'low': 0.0, 'high': 0.02},
+          {'fpr': 0.01, 'tpr': 0.05, 'low': 0.03, 'high': 0.07},
+        ],
+      }
+    ],
+    'outlier': {
+      'seeds': 2,
+      'systems': [
+        {'name': n, 'metric': 'loss', 'with': w, 'without': [3.0, 4.0]}
+        for n, w in ((f'without {name}', [1.0, 2.0]), ('noise', [2.0, 3.5]))
+      ],
+    },
   }  # fmt: skip
 
 

@@ -72,14 +72,30 @@ class TestNothingLeavesItsPicture:
     ]
     labels = [f'train:{index} {_EVIL}' for index in range(30)]
     metrics = (
-      ('round_num', 'test/accuracy', 'train/loss', f'a/{_EVIL}'),
-      [(0, 0.5, 1, 1), (1, 0.6, 2, 2)],
+      (
+        'round_num',
+        'test/accuracy',
+        'train/loss',
+        'privacy/epsilon',
+        f'a/{_EVIL}',
+      ),
+      [(0, 0.5, 1, 1, 1), (1, 0.6, 2, 2, 2)],
     )
     return write_run(
       rows=[*rows, write_run.local],
       columns=columns,
       title=_EVIL,
       metrics={'federated': metrics, 'some other system': metrics},
+      privacy={
+        'federated': write_run.privacy_of(
+          mechanism={'kind': _EVIL},
+          assumptions=[_EVIL],
+          unit=_EVIL,
+          method=_EVIL,
+        ),
+        'some other system': write_run.privacy_of(),
+      },
+      audit=write_run.audit_of(_EVIL),
       clients=(
         ('client_id', *labels),
         [(f'{index} {_EVIL}', *range(30)) for index in range(25)],

@@ -57,7 +57,7 @@ def complete_page(make_run_writer):
 
 def test_the_page_loads_nothing_but_itself(complete_page):
   reader = _read(complete_page)
-  assert len(reader.loads) == 9
+  assert len(reader.loads) == 14
   assert all(load.startswith('data:image/png;base64,') for load in reader.loads)
   content = complete_page.read_text()
   assert 'http' not in content.replace('http-equiv', '')
@@ -101,7 +101,7 @@ def test_the_clients_table_is_that_of_the_clients(complete_page):
 def test_every_picture_has_an_alternative(complete_page):
   reader = _read(complete_page)
   images = [attributes for tag, attributes in reader.elements if tag == 'img']
-  assert len(images) == 9
+  assert len(images) == 14
   assert all(len(image['alt']) > 20 for image in images)
 
 
@@ -109,12 +109,17 @@ def test_the_pictures_lie_beside_the_page(complete_page):
   run_dir = complete_page.parent
   assert complete_page.name == 'report.html'
   assert sorted(path.name for path in (run_dir / 'figures').iterdir()) == [
+    'attack_curves.png',
+    'canary_picture.png',
     'client_data.png',
+    'epsilon_by_round.png',
     'learning_curves.png',
     'local_models.png',
     'loss_curves.png',
     'masking_picture.png',
+    'metric_by_epsilon.png',
     'other_metrics.png',
+    'outlier_picture.png',
     'phase_costs.png',
     'server_view.png',
     'system_comparison.png',
@@ -126,6 +131,7 @@ def test_absent_parts_are_absent(write_run):
   reader = _read(page.write(run_dir, dpi=20))
   for absent in (
     'Learning',
+    'Privacy',
     'Clients',
     'tell',
     'measurements',
@@ -155,6 +161,17 @@ def test_hostile_text_is_only_text(write_run):
       ('client_id', 'train_examples', f'train:{_EVIL}'),
       [(_EVIL, 1, 1), ('b', 2, 2)],
     ),
+    privacy={
+      'federated': write_run.privacy_of(
+        mechanism={'kind': _EVIL},
+        assumptions=[_EVIL],
+        unit=_EVIL,
+        method=_EVIL,
+        settings={'query': _EVIL},
+      ),
+      'central': write_run.privacy_of(settings={'query': _EVIL}),
+    },
+    audit=write_run.audit_of(_EVIL),
   )
   reader = _read(page.write(run_dir, dpi=20))
   assert 'script' not in {tag for tag, _ in reader.elements}

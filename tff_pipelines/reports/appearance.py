@@ -48,6 +48,11 @@ _OTHER_LOOKS = (
   Look('#e69f00', (0, (8, 2, 1, 2, 1, 2)), 'P'),
   Look('#56b4e9', (0, (4, 3)), 'X'),
   Look('#222222', (0, (1, 1)), '*'),
+  # A comparison of many mechanisms; of Tol's dark colours.
+  Look('#882255', (0, (5, 1)), '<'),
+  Look('#332288', (0, (2, 1)), '>'),
+  Look('#999933', (0, (7, 2)), 'p'),
+  Look('#8c510a', (0, (3, 1, 1, 1)), 'h'),
 )
 
 
@@ -66,6 +71,11 @@ def looks(systems: Iterable[str]) -> dict[str, Look]:
       found[system] = _OTHER_LOOKS[others % len(_OTHER_LOOKS)]
       others += 1
   return found
+
+
+def other_looks(count: int) -> list[Look]:
+  """Looks for things that are no systems, such as attacks."""
+  return [_OTHER_LOOKS[index % len(_OTHER_LOOKS)] for index in range(count)]
 
 
 def figure(

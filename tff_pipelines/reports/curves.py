@@ -18,7 +18,7 @@ from tff_pipelines.reports import (
 # More points than this would be a string of beads.
 _MOST_MARKERS = 25
 
-_Points = tuple[list[float], list[float]]
+Points = tuple[list[float], list[float]]
 
 
 def learning_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
@@ -31,12 +31,12 @@ def learning_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   Returns:
     The figure, None if no system wrote such a metric.
   """
-  column = _curve_column(run)
+  column = curve_column(run)
   if column is None:
     return None
   curves = {
     system: points
-    for system, points in _curves(run, f'test/{column.key}').items()
+    for system, points in by_round(run, f'test/{column.key}').items()
     if points[0]
   }
   looks = appearance.looks(run_systems(run))
@@ -65,7 +65,7 @@ def loss_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   by_split = {
     split: {
       system: points
-      for system, points in _curves(run, f'{split}/loss').items()
+      for system, points in by_round(run, f'{split}/loss').items()
       if points[0]
     }
     for split in ('train', 'test')
@@ -106,7 +106,8 @@ def run_systems(run: run_reader.Run) -> tuple[str, ...]:
   return tuple(dict.fromkeys((*run.results.systems, *run.metrics)))
 
 
-def _curve_column(run: run_reader.Run) -> results.Column | None:
+def curve_column(run: run_reader.Run) -> results.Column | None:
+  """The primary column, or the first, that some metrics.csv has."""
   final = run.results
   candidates = (final.primary_column, *final.columns)
   return next(
@@ -114,16 +115,16 @@ def _curve_column(run: run_reader.Run) -> results.Column | None:
       column
       for column in candidates
       if any(
-        points[0] for points in _curves(run, f'test/{column.key}').values()
+        points[0] for points in by_round(run, f'test/{column.key}').values()
       )
     ),
     None,
   )
 
 
-def _curves(run: run_reader.Run, metric: str) -> dict[str, _Points]:
+def by_round(run: run_reader.Run, metric: str) -> dict[str, Points]:
   """For each system the rounds in which the metric is a number, and it."""
-  found: dict[str, _Points] = {}
+  found: dict[str, Points] = {}
   for system, table in run.metrics.items():
     if metric in table:
       rounds = table['round_num'].to_numpy(float)
@@ -161,7 +162,7 @@ def _draw_levels(
   axes: matplotlib.axes.Axes,
   final: results.Results,
   column: results.Column,
-  curves: Mapping[str, _Points],
+  curves: Mapping[str, Points],
   looks: Mapping[str, appearance.Look],
 ) -> list[float]:
   """Draws the final values of systems that have no curve; returns them."""

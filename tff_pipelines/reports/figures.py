@@ -8,11 +8,15 @@ import warnings
 import matplotlib.figure
 
 from tff_pipelines.reports import (
+  attack_curves,
+  canary_picture,
   client_data,
   curves,
   local_models,
   masking_picture,
+  outlier_picture,
   phase_costs,
+  privacy_curves,
   results,
   run_reader,
   server_view,
@@ -91,6 +95,44 @@ KINDS: Sequence[Kind] = (
     curves.loss_curves,
     'Curves: training and test loss by round',
     'Thick: on the test data. Thin: on the training data.',
+  ),
+  Kind(
+    'epsilon_by_round',
+    privacy_curves.epsilon_by_round,
+    'Curves: the epsilon that was spent by round, and what was planned',
+    'Counted after every round from the clients that really took part. A ring '
+    'is where the plan ends.',
+  ),
+  Kind(
+    'metric_by_epsilon',
+    privacy_curves.metric_by_epsilon,
+    'Curves: the test metric against the epsilon spent for it',
+    'Every mark or bend is a round that was tested: it costs privacy to the '
+    'right and gains upwards. Level lines are models without noise, which have '
+    'no epsilon at all.',
+  ),
+  Kind(
+    'canary_picture',
+    canary_picture.canary_picture,
+    'Histogram of what is left of the canaries, and the epsilon measured by it',
+    'Top: without canaries the cosines would follow the grey curve. Below: '
+    'what was measured has to stay left of what was computed, but for chance; '
+    'the bar across is what it is at least.',
+  ),
+  Kind(
+    'attack_curves',
+    attack_curves.attack_curves,
+    'Curves: clients found against clients wrongly accused, for every attack',
+    'The further above the dotted line, the better the attack. Marks: few '
+    'wrongly accused, with confidence intervals. Into the coloured ground no '
+    'attack can come if the promise holds.',
+  ),
+  Kind(
+    'outlier_picture',
+    outlier_picture.outlier_picture,
+    'Dots: a value of every model trained with and without one client',
+    'Each mark is a model, each short line a mean. Where the marks of both '
+    'kinds mix, nobody can tell whether the client took part.',
   ),
   Kind(
     'local_models',

@@ -9,6 +9,7 @@ from tff_pipelines.reports import results
 MISSING = '\N{EN DASH}'
 
 _BYTE_UNITS = ('bytes', 'kB', 'MB', 'GB', 'TB', 'PB')
+_SUPERSCRIPTS = str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
 
 
 def number(value: float | None, value_format: results.Format) -> str:
@@ -61,6 +62,52 @@ def extent_text(row: Mapping[str, Any], column: results.Column) -> str:
     # The unit stands behind the median already.
     ends = [end.removesuffix(' %') for end in ends]
   return ' to '.join(ends)
+
+
+def epsilon(value: float | None) -> str:
+  """Writes an epsilon with four digits, as the accountant prints it.
+
+  Args:
+    value: The epsilon; None and NaN are a dash.
+  """
+  if value is None or not math.isfinite(value):
+    return number(value, 'ratio')
+  return f'{value:,.0f}' if abs(value) >= 1e4 else f'{value:.4g}'
+
+
+def small(value: float) -> str:
+  """Writes a number at least 0 that may be tiny: 3.17e-5 is '3.17 x 10^-5'."""
+  if value == 0.0 or value >= 1e-3:
+    return f'{value:.3g}'
+  return _power(math.log10(value), 3)
+
+
+def factor(log_value: float) -> str:
+  """Writes e^log_value rounded up, so that 'at most' stays true.
+
+  Args:
+    log_value: At least 0; nothing is too large.
+  """
+  if log_value < math.log(1e6):
+    value = math.exp(log_value)
+    # Room for rounding errors: e^0 is 1, not 1.001.
+    unit = 10.0 ** (math.floor(math.log10(value)) - 3)
+    rounded = math.ceil(value / unit - 1e-9) * unit
+    return f'{rounded:,.0f}' if rounded >= 1e3 else f'{rounded:.4g}'
+  return _power(log_value / math.log(10.0), 2, up=True)
+
+
+def _power(log10_value: float, digits: int, *, up: bool = False) -> str:
+  """Writes 10^log10_value as '3.17 x 10^-5', with real signs."""
+  exponent = math.floor(log10_value)
+  scale = 10.0 ** (digits - 1)
+  mantissa = 10.0 ** (log10_value - exponent) * scale
+  mantissa = math.ceil(mantissa - 1e-6) if up else round(mantissa)
+  if mantissa >= 10 * scale:
+    exponent, mantissa = exponent + 1, scale
+  power = f'10{str(exponent).translate(_SUPERSCRIPTS)}'
+  text = f'{mantissa / scale:.{digits}g}'
+  return power if text == '1' else f'{text} \N{MULTIPLICATION SIGN} {power}'
 
 
 def _fixed(value: float, digits: int) -> str:

@@ -8,10 +8,12 @@ import pathlib
 import tempfile
 
 from tff_pipelines.reports import (
+  audit_section,
   client_table,
   figures,
   leak,
   page_template,
+  privacy_section,
   provenance,
   result_sentence,
   run_reader,
@@ -65,6 +67,8 @@ def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
       'Learning',
       _pictures(pictures, 'learning_curves', 'loss_curves'),
     ),
+    _section('Privacy', _privacy(run, pictures)),
+    _section('Privacy under attack', _audit(run, pictures), apart=True),
     _section('What the server can tell', _leak(run, pictures), apart=True),
     _section('Clients one by one', _clients(run, pictures), apart=True),
     _section('Other measurements', _pictures(pictures, 'other_metrics')),
@@ -97,6 +101,42 @@ def _result(
     parts.append(f'<ul class="notes">{items}</ul>')
   parts.append(_pictures(pictures, 'system_comparison', 'phase_costs'))
   return '\n'.join(part for part in parts if part)
+
+
+def _privacy(
+  run: run_reader.Run, pictures: Mapping[str, figures.Picture]
+) -> str:
+  parts = (
+    privacy_section.privacy_html(run),
+    _pictures(pictures, 'epsilon_by_round', 'metric_by_epsilon'),
+    privacy_section.settings_html(run),
+  )
+  return '\n'.join(part for part in parts if part)
+
+
+def _audit(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
+  if run.audit is None:
+    return ''
+  parts = []
+  if run.audit.one_shot is not None:
+    parts += [
+      '<h3>Canaries</h3>',
+      audit_section.canaries_html(run.audit.one_shot),
+      _pictures(pictures, 'canary_picture'),
+    ]
+  if run.audit.membership:
+    parts += [
+      '<h3>Who took part?</h3>',
+      audit_section.attacks_html(run),
+      _pictures(pictures, 'attack_curves'),
+    ]
+  if run.audit.outlier:
+    parts += [
+      '<h3>One unusual client</h3>',
+      audit_section.outlier_html(run.audit.outlier),
+      _pictures(pictures, 'outlier_picture'),
+    ]
+  return '\n'.join(parts)
 
 
 def _leak(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:

@@ -50,6 +50,8 @@ small { display: block; font-size: .78rem; font-weight: 400; }
 .settings th {
   text-align: left; width: 34%; font-weight: 500; overflow-wrap: anywhere;
 }
+.wrap td, .wrap th { white-space: normal; padding: .4rem .3rem; }
+.wrap table { font-size: .84rem; }
 .settings table { table-layout: fixed; width: 100%; }
 figure { margin: 1.25rem auto; max-width: 46rem; }
 img { display: block; width: 100%; height: auto; }

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from tff_pipelines.core import errors
+from tff_pipelines.reports import audit_record, privacy_record, results
 from tff_pipelines.reports import leak as leak_lib
-from tff_pipelines.reports import results
 
 MAIN_SYSTEM = 'federated'
 
@@ -51,6 +51,10 @@ class Run:
       Only a simulation can see this.
     leak: What the systems' servers can read out of what they see. None if it
       was not measured. Only a simulation can see this.
+    privacy: For each system that has a privacy.json, the main one first, what
+      it promises.
+    audit: How attacks on the run went. None if there were none. Only a
+      simulation can see this.
   """
 
   run_dir: pathlib.Path
@@ -60,6 +64,10 @@ class Run:
   clients: pd.DataFrame | None = None
   local_models: pd.DataFrame | None = None
   leak: leak_lib.Leak | None = None
+  privacy: Mapping[str, privacy_record.PrivacyRecord] = dataclasses.field(
+    default_factory=dict
+  )
+  audit: audit_record.Audit | None = None
 
 
 def read(run_dir: str | os.PathLike[str]) -> Run:
@@ -89,6 +97,8 @@ def read(run_dir: str | os.PathLike[str]) -> Run:
       only_simulated / 'local_models.csv', key='client_id'
     ),
     leak=_read_leak(only_simulated / 'leak.json'),
+    privacy=_read_privacy(directory),
+    audit=_read_audit(directory / audit_record.FILE_NAME),
   )
 
 
@@ -112,14 +122,19 @@ def _check_is_run(directory: pathlib.Path) -> None:
     )
 
 
-def _read_metrics(directory: pathlib.Path) -> dict[str, pd.DataFrame]:
-  paths = {MAIN_SYSTEM: directory / _METRICS} | {
+def _paths(directory: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
+  """Where the systems would keep a file of that name, the main one first."""
+  return {MAIN_SYSTEM: directory / name} | {
     path.parent.name: path
-    for path in sorted(directory.glob(f'*/{_METRICS}'))
+    for path in sorted(directory.glob(f'*/{name}'))
     if path.parent.name != _SIMULATION_ONLY
   }
+
+
+def _read_metrics(directory: pathlib.Path) -> dict[str, pd.DataFrame]:
   tables = {
-    system: _read_csv(path, key='round_num') for system, path in paths.items()
+    system: _read_csv(path, key='round_num')
+    for system, path in _paths(directory, _METRICS).items()
   }
   return {
     system: table for system, table in tables.items() if table is not None
@@ -132,6 +147,28 @@ def _read_leak(path: pathlib.Path) -> leak_lib.Leak | None:
   try:
     return leak_lib.parse(_read_json(path))
   except leak_lib.MalformedLeakError as error:
+    raise BrokenRunFileError(f'{path}: {error}') from error
+
+
+def _read_privacy(
+  directory: pathlib.Path,
+) -> dict[str, privacy_record.PrivacyRecord]:
+  found = {}
+  for system, path in _paths(directory, privacy_record.FILE_NAME).items():
+    if path.is_file():
+      try:
+        found[system] = privacy_record.parse(_read_json(path))
+      except privacy_record.MalformedPrivacyError as error:
+        raise BrokenRunFileError(f'{path}: {error}') from error
+  return found
+
+
+def _read_audit(path: pathlib.Path) -> audit_record.Audit | None:
+  if not path.is_file():
+    return None
+  try:
+    return audit_record.parse(_read_json(path))
+  except audit_record.MalformedAuditError as error:
     raise BrokenRunFileError(f'{path}: {error}') from error
 
 

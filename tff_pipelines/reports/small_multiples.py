@@ -9,7 +9,13 @@ import matplotlib.ticker
 import numpy as np
 import pandas as pd
 
-from tff_pipelines.reports import appearance, curves, results, run_reader
+from tff_pipelines.reports import (
+  appearance,
+  curves,
+  privacy_record,
+  results,
+  run_reader,
+)
 
 # From here on single rounds would fill the picture like a carpet.
 _LONG = 200
@@ -95,6 +101,8 @@ def _names(run: run_reader.Run) -> list[str]:
       group = name.partition('/')[0]
       if name == 'round_num' or group in ('train', 'test'):
         continue
+      if name == privacy_record.METRIC:
+        continue  # It has pictures of its own.
       if np.isfinite(table[name].to_numpy(float)).any():
         found[name] = None
   return list(found)
