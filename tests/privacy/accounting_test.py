@@ -1,5 +1,6 @@
 """Published numbers, proven lower bounds, and what is refused."""
 
+import dataclasses
 import math
 import time
 
@@ -636,3 +637,55 @@ def test_tiny_deltas_avoid_the_rounding_of_the_transforms():
 
 def test_composition_of_nothing():
   assert composition.compose([], 1e-5).epsilon == 0.0
+
+
+@pytest.mark.parametrize(
+  'mechanism',
+  [
+    correlated.TreeAggregation(2.0),
+    correlated.BandedMatrixFactorization(2.0, 4),
+    central.Gaussian(2.0),
+  ],
+)
+def test_counts_of_rounds_before_anyone_came_back_do_not_raise_epsilon(
+  mechanism,
+):
+  # Limits as they are counted: separation 1 while nobody has come twice.
+  people = Participation(8, 2, 'cyclic')
+  history = contributions.ParticipationHistory()
+  records = []
+  for round_num in range(1, 11):
+    history.add(round_num, people.select(1, round_num))
+    records.append(
+      ledger.Record(round_num, mechanism, people, 2, limits=history.limits)
+    )
+  planned = accounting.planned(Plan(mechanism, people, 10), 1e-5)
+  assert accounting.spent(records, 1e-5).epsilon == planned.epsilon
+  # Nor do rounds in which they really came back soon lower it.
+  near = dataclasses.replace(records[4], limits=Limits(2, 1))
+  worse = accounting.spent([*records[:4], near, *records[5:]], 1e-5)
+  assert worse.epsilon >= planned.epsilon
+
+
+@pytest.mark.parametrize(
+  'mechanism, people, secret, amplified',
+  [
+    (central.Gaussian(1.0), Participation(9, 3, 'poisson'), True, True),
+    (central.Gaussian(1.0), Participation(9, 3, 'uniform'), True, True),
+    (central.Gaussian(1.0), Participation(9, 3, 'poisson'), False, False),
+    (central.Gaussian(1.0), Participation(9, 3, 'cyclic'), True, False),
+    (central.Gaussian(1.0), Participation(9, 9, 'everyone'), True, False),
+    (local.LocalGaussian(1.0), Participation(9, 3, 'poisson'), True, False),
+    (
+      correlated.TreeAggregation(1.0),
+      Participation(9, 3, 'poisson'),
+      True,
+      False,
+    ),
+  ],
+)
+def test_amplified_is_what_a_random_secret_cohort_makes_cheaper(
+  mechanism, people, secret, amplified
+):
+  record = ledger.Record(1, mechanism, people, 3, secret)
+  assert accounting.is_amplified(record) == amplified

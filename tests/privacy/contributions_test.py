@@ -93,3 +93,16 @@ def test_impossible_limits_are_refused(values):
     contributions.ContributionLimitsError, match='at least 0 participations'
   ):
     Limits(*values)
+
+
+@pytest.mark.parametrize('scheme', ['uniform', 'poisson', 'cyclic'])
+def test_limits_ahead_are_those_that_adding_leads_to(scheme):
+  plan = participation_lib.Participation(8, 3, scheme)
+  history = contributions.ParticipationHistory()
+  for round_num in range(1, 12):
+    clients = plan.select(2, round_num)
+    before = history.limits
+    ahead = history.limits_with(round_num, clients)
+    assert history.limits == before
+    history.add(round_num, clients)
+    assert history.limits == ahead

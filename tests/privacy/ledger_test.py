@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -154,3 +155,13 @@ def test_unknown_mechanisms_are_refused():
 
 def test_an_empty_ledger_is_read_back():
   assert ledger.Ledger.from_json(ledger.Ledger().to_json()) == ledger.Ledger()
+
+
+def test_further_keys_are_written_and_skipped_when_it_is_read():
+  whole = ledger.Ledger([_record(1), _record(2)])
+  further = {'guarantee': {'epsilon': 0.1 + 0.2}, 'note': 'a "quoted" one'}
+  text = whole.to_json(further)
+  found = json.loads(text)
+  assert {key: found[key] for key in further} == further
+  assert ledger.Ledger.from_json(text) == whole
+  assert set(found) - set(further) == set(json.loads(whole.to_json()))

@@ -69,3 +69,24 @@ def test_noise_is_replaced_and_nothing_else():
   assert changed == correlated.TreeAggregation(3.0, 128, 'honaker')
   assert changed.noise == 3.0
   assert central.Geometric(2.0, 3).with_noise(5.0) == central.Geometric(5.0, 3)
+
+
+@pytest.mark.parametrize(
+  'ran, continuous',
+  [
+    (central.Gaussian(1.0), True),
+    (central.AdaptiveClippingGaussian(1.0, 1.0), True),
+    (central.Laplace(1.0), True),
+    (correlated.TreeAggregation(1.0), True),
+    (correlated.BandedMatrixFactorization(1.0, 2), True),
+    (local.LocalGaussian(1.0), True),
+    (local.LocalLaplace(1.0), True),
+    (central.Geometric(1.0), False),
+    (central.CentralDiscreteGaussian(1.0, 1.0), False),
+    (distributed.DistributedDiscreteGaussian(1.0, 1.0, 1), False),
+    (distributed.DistributedSkellam(1.0, 1.0, 1), False),
+    (local.RandomizedResponse(0.5), False),
+  ],
+)
+def test_noise_in_floating_point_says_so(ran, continuous):
+  assert (mechanism.CONTINUOUS_NOISE in ran.assumptions) == continuous

@@ -45,3 +45,23 @@ def test_a_cohort_that_drowns_is_refused_with_the_least_that_does_not():
     weak_privacy.check_cohort(10.0, 999, 10**6)
   weak_privacy.check_cohort(10.0, 1000, 10**6)
   weak_privacy.check_cohort(10.0, 1, 10**6, allow_weak_privacy=True)
+
+
+def test_reports_that_drown_are_refused_with_the_least_that_do_not():
+  # Noise of the mean: 10 sqrt(10^4 / n), at most 10 for n of at least 10^4.
+  with pytest.raises(
+    weak_privacy.SmallCohortError,
+    match='at least 10000 clients per round for reports',
+  ):
+    weak_privacy.check_reports(10.0, 9_999, 10**4)
+  weak_privacy.check_reports(10.0, 10_000, 10**4)
+  weak_privacy.check_reports(10.0, 1, 10**4, allow_weak_privacy=True)
+
+
+def test_a_report_of_one_client_is_a_cohort_of_one():
+  for check in (weak_privacy.check_cohort, weak_privacy.check_reports):
+    check(10.0, 1, 1)
+    with pytest.raises(
+      weak_privacy.SmallCohortError, match='noise is 11 times'
+    ):
+      check(11.0, 1, 1)

@@ -148,6 +148,11 @@ def planned(
   return spent(plan.ledger(), delta, relation, method)
 
 
+def is_amplified(record: ledger.Record) -> bool:
+  """Whether the record's random, secret cohort makes its release cheaper."""
+  return _amplified(record) is not None
+
+
 def zcdp_to_epsilon(rho: float, delta: float) -> float:
   """Bounds epsilon of any rho-zCDP mechanism (not only Gaussian ones).
 
@@ -340,10 +345,18 @@ def _limits(records: list[ledger.Record]) -> contributions.ContributionLimits:
   """Returns what every client kept: as counted, else as the scheme ensures."""
   counted = [r.limits for r in records if r.limits is not None]
   if len(counted) == len(records):
-    # Counts grow and separations shrink; nobody is hurt by the extremes.
+    # Counts grow and separations shrink; nobody is hurt by the extremes. As
+    # long as nobody has come twice, nothing is said about separations.
     return contributions.ContributionLimits(
       max(limits.max_participations for limits in counted),
-      min(limits.min_separation for limits in counted),
+      min(
+        (
+          limits.min_separation
+          for limits in counted
+          if limits.max_participations > 1
+        ),
+        default=1,
+      ),
     )
   span = records[-1].round_num - records[0].round_num + 1
   plans = {record.participation for record in records}

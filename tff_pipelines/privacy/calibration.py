@@ -38,21 +38,49 @@ def noise_for(
   Raises:
     CalibrationError: If no noise suffices, or none is needed.
   """
-  _check_target(epsilon)
 
   def with_noise(noise: float) -> accounting.Plan:
     return dataclasses.replace(plan, mechanism=plan.mechanism.with_noise(noise))
 
+  most = plan.mechanism.max_noise
+  noise = least_noise(
+    lambda noise: epsilon_of(with_noise(noise), delta, relation),
+    epsilon,
+    min(plan.mechanism.noise, most),
+    most,
+    relative_tolerance,
+  )
+  return with_noise(noise)
+
+
+def least_noise(
+  epsilon_at: Callable[[float], float],
+  epsilon: float,
+  start: float,
+  most: float,
+  relative_tolerance: float = 1e-4,
+) -> float:
+  """Returns the least noise at which epsilon is within a target.
+
+  Args:
+    epsilon_at: Of a noise: what it guarantees, computed anew; falls with it.
+    epsilon: The target, above 0.
+    start: Where the search starts.
+    most: The most noise that makes sense.
+    relative_tolerance: Of the noise.
+
+  Raises:
+    CalibrationError: If no noise suffices, or none is needed.
+  """
+  _check_target(epsilon)
+
   @functools.cache
   def excess(noise: float) -> float:
     """log(epsilon / target), below 0 where the target is kept."""
-    found = _epsilon(with_noise(noise), delta, relation)
+    found = epsilon_at(noise)
     return math.log(found / epsilon) if found > 0.0 else -math.inf
 
-  most = plan.mechanism.max_noise
-  low, high = _bracket(
-    lambda noise: excess(noise) > 0.0, min(plan.mechanism.noise, most), most
-  )
+  low, high = _bracket(lambda noise: excess(noise) > 0.0, start, most)
   step = 1 + relative_tolerance / 3
   while high / low > 1 + relative_tolerance:
     guess = math.sqrt(low * high)
@@ -69,7 +97,7 @@ def noise_for(
         high = noise
       if high / low <= 1 + relative_tolerance:
         break
-  return with_noise(high)
+  return high
 
 
 def rounds_for(
@@ -101,7 +129,7 @@ def rounds_for(
     return dataclasses.replace(plan, num_rounds=num_rounds)
 
   def exceeds(num_rounds: int) -> bool:
-    return _epsilon(with_rounds(num_rounds), delta, relation) > epsilon
+    return epsilon_of(with_rounds(num_rounds), delta, relation) > epsilon
 
   if exceeds(1):
     raise CalibrationError(
@@ -121,9 +149,12 @@ def rounds_for(
   return with_rounds(low)
 
 
-def _epsilon(
-  plan: accounting.Plan, delta: float, relation: guarantee.Relation | None
+def epsilon_of(
+  plan: accounting.Plan,
+  delta: float,
+  relation: guarantee.Relation | None = None,
 ) -> float:
+  """Returns a plan's epsilon, infinite where it has none at this delta."""
   try:
     return accounting.planned(plan, delta, relation).epsilon
   except guarantee.GuaranteeError:

@@ -19,6 +19,11 @@ class Gaussian(mechanism.RoundMechanism):
   def __post_init__(self) -> None:
     mechanism.check_positive(noise_multiplier=self.noise_multiplier)
 
+  @property
+  def assumptions(self) -> tuple[str, ...]:
+    """See base class."""
+    return (mechanism.CONTINUOUS_NOISE,)
+
   def loss(self, num_contributors: int, sensitivity: int) -> losses.Loss:
     """See base class."""
     return losses.Gaussian(sensitivity / self.noise_multiplier)
@@ -47,6 +52,11 @@ class AdaptiveClippingGaussian(mechanism.RoundMechanism):
       noise_multiplier=self.noise_multiplier,
       count_noise_stddev=self.count_noise_stddev,
     )
+
+  @property
+  def assumptions(self) -> tuple[str, ...]:
+    """See base class."""
+    return (mechanism.CONTINUOUS_NOISE,)
 
   @property
   def effective_noise_multiplier(self) -> float:
@@ -100,6 +110,11 @@ class Laplace(mechanism.RoundMechanism):
   def __post_init__(self) -> None:
     mechanism.check_positive(noise_multiplier=self.noise_multiplier)
     mechanism.check_count(num_coordinates=self.num_coordinates)
+
+  @property
+  def assumptions(self) -> tuple[str, ...]:
+    """See base class."""
+    return (mechanism.CONTINUOUS_NOISE,)
 
   def loss(self, num_contributors: int, sensitivity: int) -> losses.Loss:
     """See base class."""

@@ -82,7 +82,7 @@ def compose(
   if method is None and delta < _LEAST_PLD_DELTA:
     method = 'rdp'
   if method in (None, 'pld'):
-    epsilon_by_pld = _pld_epsilon(merged, delta)
+    epsilon_by_pld = _pld_epsilon(tuple(merged), delta)
     if epsilon_by_pld is not None:
       return Composed(epsilon_by_pld, 'pld', rho)
     if method == 'pld':
@@ -150,8 +150,10 @@ def _rdp_epsilon(merged: Sequence[Part], delta: float) -> float:
   return float(epsilon)
 
 
+# A run asks for the same composition again: ahead of a round, and after it.
+@functools.lru_cache(maxsize=64)
 @_scipy_warnings.silenced()
-def _pld_epsilon(merged: Sequence[Part], delta: float) -> float | None:
+def _pld_epsilon(merged: tuple[Part, ...], delta: float) -> float | None:
   interval = _interval(merged)
   total: losses.Pld | None = None
   for part in merged:

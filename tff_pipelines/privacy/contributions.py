@@ -118,6 +118,21 @@ class ParticipationHistory:
         self._max_participations, self._counts[client]
       )
 
+  def limits_with(
+    self, round_num: int, clients: Iterable[int]
+  ) -> ContributionLimits:
+    """Returns the `limits` that `add` would lead to, and adds nothing.
+
+    For distinct clients, in a round after all that were added.
+    """
+    most, nearest = self._max_participations, self._min_separation
+    for client in map(int, clients):
+      most = max(most, self._counts.get(client, 0) + 1)
+      last = self._last_rounds.get(client)
+      if last is not None:
+        nearest = min(round_num - last, nearest or round_num - last)
+    return ContributionLimits(most, nearest or 1)
+
   @property
   def limits(self) -> ContributionLimits:
     """The tightest limits that every client has kept so far.

@@ -38,6 +38,11 @@ class TreeAggregation(mechanism.CorrelatedMechanism):
         f'{self.variance!r}.'
       )
 
+  @property
+  def assumptions(self) -> tuple[str, ...]:
+    """See base class."""
+    return (mechanism.CONTINUOUS_NOISE,)
+
   def mu_squared(
     self, num_rounds: int, limits: contributions.ContributionLimits
   ) -> float:
@@ -87,6 +92,7 @@ class BandedMatrixFactorization(mechanism.CorrelatedMechanism):
     return (
       f'The strategy matrix has {self.num_bands} bands and columns of norm at '
       f'most {self.max_column_norm:.6g}.',
+      mechanism.CONTINUOUS_NOISE,
     )
 
   def mu_squared(

@@ -1,6 +1,6 @@
 """What ran, round by round: append-only, written to privacy.json."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 import json
 import os
@@ -119,11 +119,14 @@ class Ledger:
 
   __hash__ = None  # type: ignore[assignment]
 
-  def to_json(self) -> str:
+  def to_json(self, further: Mapping[str, Any] | None = None) -> str:
     """Returns text from which `from_json` makes an equal ledger.
 
     What stays the same between rounds is written once, as a setting; a row is
     [round, setting, contributors, max_participations, min_separation].
+
+    Args:
+      further: Plain values to write under other keys, which `from_json` skips.
     """
     settings: list[dict[str, Any]] = []
     numbers: dict[Any, int] = {}
@@ -154,13 +157,19 @@ class Ledger:
           *((None, None) if limits is None else dataclasses.astuple(limits)),
         ]
       )
+    others = ''.join(
+      f',\n{json.dumps(key)}: {json.dumps(value, indent=1, allow_nan=False)}'
+      for key, value in (further or {}).items()
+    )
     return (
       '{\n'
       f'"format": {_FORMAT},\n"unit": "client",\n"settings": '
       + json.dumps(settings, indent=1, allow_nan=False)
       + ',\n"rounds": [\n'
       + ',\n'.join(json.dumps(row) for row in rows)
-      + '\n]\n}\n'
+      + '\n]'
+      + others
+      + '\n}\n'
     )
 
   @classmethod

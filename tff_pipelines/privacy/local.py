@@ -51,11 +51,7 @@ class RandomizedResponse(LocalMechanism):
   max_noise: ClassVar[float] = 1.0
 
   def __post_init__(self) -> None:
-    if not 0.0 < self.noise_probability <= 1.0 or self.num_values < 2:
-      raise mechanism.MechanismError(
-        'Expected a noise_probability in (0, 1] and at least 2 values, found '
-        f'{self.noise_probability} and {self.num_values}.'
-      )
+    _check_response(self.noise_probability, self.num_values)
     mechanism.check_count(num_reports=self.num_reports)
 
   @property
@@ -68,6 +64,52 @@ class RandomizedResponse(LocalMechanism):
   def report_loss(self) -> losses.Loss:
     """See base class."""
     return losses.RandomizedResponse(self.report_epsilon, self.num_values)
+
+
+@dataclasses.dataclass(frozen=True)
+class UnaryEncoding(LocalMechanism):
+  """Tells of each value by itself whether it is one's own, or a random bit.
+
+  Marks the own value with probability p, each other with q = noise_probability
+  / 2; p = 1 - q is RAPPOR's permanent response once, with one hash function.
+
+  Attributes:
+    noise_probability: Of a uniform bit instead of the true one, in (0, 1].
+    num_values: Values to choose from, k; the loss does not depend on it.
+    num_reports: Reports of one client in one round.
+    optimized: Whether p = 1/2: the bit of the own value is always uniform, and
+      `noise_probability` is of the others.
+
+  Source: Erlingsson, Pihur, Korolova 2014, arXiv 1407.6981, theorem 1; Wang et
+  al. 2017, USENIX Security, "Locally Differentially Private Protocols for
+  Frequency Estimation", section 4.3.
+  """
+
+  noise_probability: float
+  num_values: int = 2
+  num_reports: int = 1
+  optimized: bool = False
+
+  noise_field: ClassVar[str] = 'noise_probability'
+  max_noise: ClassVar[float] = 1.0
+
+  def __post_init__(self) -> None:
+    _check_response(self.noise_probability, self.num_values)
+    mechanism.check_count(num_reports=self.num_reports)
+
+  @property
+  def report_epsilon(self) -> float:
+    """log(p (1 - q) / (q (1 - p))), of one report."""
+    f = self.noise_probability
+    of_a_bit = math.log1p((1 - f) * 2 / f)
+    return of_a_bit if self.optimized else 2 * of_a_bit
+
+  @property
+  def report_loss(self) -> losses.Loss:
+    """See base class."""
+    q = self.noise_probability / 2
+    p = 0.5 if self.optimized else 1 - q
+    return losses.UnaryEncoding(self.report_epsilon, p * q + (1 - p) * (1 - q))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +128,11 @@ class LocalGaussian(LocalMechanism):
   def __post_init__(self) -> None:
     mechanism.check_positive(noise_multiplier=self.noise_multiplier)
     mechanism.check_count(num_reports=self.num_reports)
+
+  @property
+  def assumptions(self) -> tuple[str, ...]:
+    """See base class."""
+    return (mechanism.CONTINUOUS_NOISE,)
 
   @property
   def report_loss(self) -> losses.Loss:
@@ -115,6 +162,11 @@ class LocalLaplace(LocalMechanism):
     )
 
   @property
+  def assumptions(self) -> tuple[str, ...]:
+    """See base class."""
+    return (mechanism.CONTINUOUS_NOISE,)
+
+  @property
   def report_epsilon(self) -> float:
     """Of one report, at delta 0."""
     return 2.0 / self.noise_multiplier
@@ -125,3 +177,11 @@ class LocalLaplace(LocalMechanism):
     if self.num_coordinates == 1:
       return losses.ScalarLaplace(self.report_epsilon)
     return losses.Pure(self.report_epsilon)
+
+
+def _check_response(noise_probability: float, num_values: int) -> None:
+  if not 0.0 < noise_probability <= 1.0 or num_values < 2:
+    raise mechanism.MechanismError(
+      'Expected a noise_probability in (0, 1] and at least 2 values, found '
+      f'{noise_probability} and {num_values}.'
+    )

@@ -172,6 +172,44 @@ class RandomizedResponse(Pure):
 
 
 @dataclasses.dataclass(frozen=True)
+class UnaryEncoding(Pure):
+  """Two bits, of the category that one has and of one that one has not.
+
+  The loss is epsilon if the first alone is set, -epsilon if the second alone
+  is, and 0 if they are equal. All other bits lose nothing.
+
+  Attributes:
+    equal_probability: That both bits are the same.
+  """
+
+  equal_probability: float = 0.0
+
+  def renyi(self, order: float) -> float:
+    """Exact: with the other probability, binary randomized response."""
+    exponent = (order - 1) * super().renyi(order)
+    if self.equal_probability == 0.0:
+      return exponent / (order - 1)
+    log_equal = math.log(self.equal_probability)
+    log_differ = math.log1p(-self.equal_probability)
+    return float(np.logaddexp(log_equal, log_differ + exponent) / (order - 1))
+
+  @_scipy_warnings.silenced()
+  def pld(self, sampling: Sampling | None, interval: float) -> Pld | None:
+    """Its three losses, rounded upwards; sampled, as any pure mechanism."""
+    if sampling is not None:
+      return super().pld(sampling, interval)
+    log_differ = math.log1p(-self.equal_probability)
+    log_high = log_differ - math.log1p(math.exp(-self.epsilon))
+    masses = {'own': log_high, 'other': log_high - self.epsilon}
+    if self.equal_probability > 0.0:
+      masses['equal'] = math.log(self.equal_probability)
+    swapped = masses | {'own': masses['other'], 'other': masses['own']}
+    return pld_lib.from_two_probability_mass_functions(
+      swapped, masses, value_discretization_interval=interval
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class DiscreteGaussian(Loss):
   """Sum of independent discrete Gaussians on integer vectors.
 

@@ -8,6 +8,12 @@ from typing import Any, ClassVar, Self
 from tff_pipelines.core import errors
 from tff_pipelines.privacy import contributions, guarantee, losses
 
+# Of every mechanism whose noise is made of floating point numbers.
+CONTINUOUS_NOISE = (
+  'Noise is continuous and computed in floating point; the attack of Mironov '
+  '2012 on its low bits is not defended against.'
+)
+
 
 class MechanismError(errors.PipelineError):
   """Parameters with which a mechanism cannot run."""

@@ -88,3 +88,28 @@ def check_cohort(
       'largest mean update and nothing will be learned; draw more clients or '
       'train fewer rounds. allow_weak_privacy overrides.'
     )
+
+
+def check_reports(
+  noise_multiplier: float,
+  clients_per_round: int,
+  num_coordinates: int = 1,
+  allow_weak_privacy: bool = False,
+) -> None:
+  """Raises SmallCohortError if noise of every report dwarfs the mean of them.
+
+  As `check_cohort`, for noise that each client adds on its own: that of the
+  mean has norm noise_multiplier sqrt(num_coordinates / clients_per_round).
+  """
+  ratio = noise_multiplier * math.sqrt(num_coordinates / clients_per_round)
+  if ratio > MAX_NOISE_TO_SIGNAL and not allow_weak_privacy:
+    least = math.ceil(
+      (noise_multiplier / MAX_NOISE_TO_SIGNAL) ** 2 * num_coordinates
+    )
+    raise SmallCohortError(
+      f'Expected at least {least} clients per round for reports with a noise '
+      f'multiplier of {noise_multiplier:g} on {num_coordinates} coordinates, '
+      f'found {clients_per_round}: the noise is {ratio:.0f} times as large as '
+      'the largest mean update and nothing will be learned; draw more clients '
+      'or train fewer rounds. allow_weak_privacy overrides.'
+    )
