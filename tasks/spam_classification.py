@@ -15,8 +15,8 @@ with metrics.csv, results.json, the trained model, and report.html to look at.
 
 import functools
 
-from tff_pipelines.aggregators import registry
 from tff_pipelines.cli import (
+  aggregator_flags,
   app,
   comparison,
   leak,
@@ -39,7 +39,7 @@ _CLIENT = training_flags.OptimizerFlags(
 _SERVER = training_flags.OptimizerFlags(
   'server', optimizers.OptimizerConfig('sgd', 1.0)
 )
-_AGGREGATOR = training_flags.AggregatorFlags()
+_AGGREGATOR = aggregator_flags.AggregatorFlags()
 _PROGRAM = training_flags.ProgramFlags(
   rounds=40, clients_per_round=20, batch_size=10, evaluate_every=2
 )
@@ -73,38 +73,39 @@ def main() -> None:
   dataset = _DATA.load(_FEATURES.get(), seed)
   classifier = _MODEL.build(dataset, seed)
   client_optimizer = _CLIENT.get()
-  program = _PROGRAM.get(dataset.train.num_clients)
-  cohort = program.participation.max_clients_per_round
+  program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
   build = functools.partial(
     fed_avg.build,
     classifier.functional,
     client_optimizer=client_optimizer.build(),
     server_optimizer=_SERVER.get().build(),
   )
+  trained = [
+    *_AGGREGATOR.systems(
+      build, program_for, classifier.functional, _SECURE_SUM
+    ),
+    aggregator_flags.secure_system(build, program_for()),
+  ]
   with _RUN.open(_APP, dataset, seed) as directory:
     outcome = _SYSTEMS.run(
       dataset,
       classifier.functional,
-      {
-        'federated': lambda: build(aggregator=_AGGREGATOR.get(cohort)),
-        'secure_federated': lambda: build(
-          aggregator=registry.build('secure_mean', cohort),
-          secure_metrics=True,
-        ),
-      },
+      trained,
       client_optimizer=client_optimizer,
-      program=program,
+      batch_size=_PROGRAM.batch_size,
+      seed=seed,
       columns=_COLUMNS,
       directory=directory,
       unavailable=_EXECUTION.unavailable,
     )
+    program, seen = leak.readable(trained, [r['system'] for r in outcome.rows])
     leaked = leak.measure(
       directory,
       dataset,
       classifier,
       client_optimizer=client_optimizer,
       program=program,
-      systems=[row['system'] for row in outcome.rows],
+      systems=seen,
     )
     if outcome.weights is not None:
       text_classifier_flags.export(
@@ -114,7 +115,7 @@ def main() -> None:
       directory,
       title=f'Spam classification: {dataset.name}',
       primary='accuracy',
-      columns=_COLUMNS,
+      columns=outcome.columns,
       rows=outcome.rows,
       notes=[*outcome.notes, *leaked],
     )

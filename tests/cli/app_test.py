@@ -288,3 +288,21 @@ def test_useless_combination_of_a_tasks_flags_is_refused(
   code, out, err = exit_of(application, lambda: None, *arguments)
   assert (code, out) == (2, '')
   assert err.startswith('Error: ') and told in err
+
+
+@pytest.mark.parametrize('arguments', [['hall'], ['--room=hall']])
+def test_flag_that_may_be_given_without_its_name(
+  application, exit_of, arguments
+):
+  dinner = app.Application('dinner', 'Cooks.', application._groups, 'room')
+  code, out, err = exit_of(
+    dinner, lambda: print(flags.FLAGS['room'].value), *arguments
+  )
+  assert (code, out, err) == (0, 'hall\n', '')
+
+
+def test_two_values_without_a_name_are_refused(application, exit_of):
+  dinner = app.Application('dinner', 'Cooks.', application._groups, 'room')
+  code, _, err = exit_of(dinner, lambda: None, 'hall', 'yard')
+  assert code == 2
+  assert err.startswith("Error: Expected flags only, found 'hall'")

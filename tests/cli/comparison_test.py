@@ -1,5 +1,7 @@
 """Several systems on one task, with one table in the end."""
 
+import dataclasses
+
 from absl import flags
 from absl.testing import flagsaver
 import numpy as np
@@ -12,7 +14,14 @@ from tff_pipelines.data import batching, population
 from tff_pipelines.execution import contexts
 from tff_pipelines.learning import fed_avg, optimizers
 from tff_pipelines.models import text_classifiers
-from tff_pipelines.programs import results, run_directory, stop_rules, training
+from tff_pipelines.privacy import accounting, central
+from tff_pipelines.programs import (
+  privacy_log,
+  results,
+  run_directory,
+  stop_rules,
+  training,
+)
 
 COLUMNS = (
   results.Column('accuracy', 'accuracy', 'accuracy', 'percent', 'higher'),
@@ -83,6 +92,15 @@ def secure(model):
   )
 
 
+def systems(
+  program: training.TrainingProgram, **processes
+) -> list[comparison.TrainedSystem]:
+  return [
+    comparison.TrainedSystem(name, name, lambda p=p: p, program)
+    for name, p in processes.items()
+  ]
+
+
 def parsed(*arguments: str) -> comparison.ComparisonFlags:
   group = comparison.ComparisonFlags(central_epochs=3, local_epochs=2)
   flags.FLAGS(['program', *arguments])
@@ -102,9 +120,10 @@ def compare(model, process, secure, tmp_path):
       return group.run(
         DATASET,
         model,
-        {'federated': lambda: process, 'secure_federated': lambda: secure},
+        systems(program, federated=process, secure_federated=secure),
         client_optimizer=CLIENT_OPTIMIZER,
-        program=program,
+        batch_size=2,
+        seed=4,
         columns=COLUMNS,
         directory=run_directory.RunDirectory(tmp_path),
       )
@@ -154,6 +173,75 @@ def test_three_systems_are_three_rows_best_informed_last_and_are_not_redone(
   assert again.notes == outcome.notes
   for found, expected in zip(again.weights, outcome.weights, strict=True):
     np.testing.assert_array_equal(found, expected)
+
+
+PRIVATE = dataclasses.replace(
+  PROGRAM,
+  privacy=privacy_log.PrivacyTerms(
+    central.Gaussian(2.0),
+    PROGRAM.participation,
+    1e-2,
+    accounting.planned(
+      accounting.Plan(
+        central.Gaussian(2.0), PROGRAM.participation, 2, secret_cohort=True
+      ),
+      1e-2,
+    ),
+    secret_cohort=True,
+  ),
+)
+
+
+def test_several_aggregators_are_several_systems_in_folders_of_their_own(
+  model, process, tmp_path, capsys
+):
+  with flagsaver.flagsaver():
+    outcome = parsed('--system=federated').run(
+      DATASET,
+      model,
+      [
+        comparison.TrainedSystem('mean', 'federated', lambda: process, PROGRAM),
+        comparison.TrainedSystem(
+          'dp_fixed', 'federated', lambda: process, PRIVATE, 'It is promised.'
+        ),
+        comparison.TrainedSystem(
+          'secure_federated', 'secure_federated', never, PRIVATE, 'Not chosen.'
+        ),
+      ],
+      client_optimizer=CLIENT_OPTIMIZER,
+      batch_size=2,
+      seed=4,
+      columns=COLUMNS,
+      directory=run_directory.RunDirectory(tmp_path),
+    )
+  assert sorted(path.name for path in tmp_path.iterdir()) == [
+    'dp_fixed', 'mean',
+  ]  # fmt: skip
+  mean, dp_fixed = outcome.rows
+  assert [mean['system'], dp_fixed['system']] == ['mean', 'dp_fixed']
+  assert mean['epsilon'] is None
+  planned = PRIVATE.privacy.planned
+  assert dp_fixed['epsilon'] == planned.epsilon
+  assert [c.key for c in outcome.columns] == [
+    'accuracy', 'epsilon', 'rounds', 'seconds',
+  ]  # fmt: skip
+  assert outcome.notes == [
+    f'dp_fixed: {planned}, with 2 of 3 clients a round (uniform)'
+  ]
+  # Its terms are told before anything is trained, and those of nobody else.
+  out = capsys.readouterr().out
+  assert out.startswith('It is promised.\nmean: round ')
+  assert 'Not chosen.' not in out
+
+
+def never():
+  raise AssertionError('It was not chosen.')
+
+
+def test_without_a_private_system_there_is_no_epsilon(compare):
+  outcome = compare('--system=federated')
+  assert [c.key for c in outcome.columns] == ['accuracy', 'rounds', 'seconds']
+  assert 'epsilon' not in outcome.rows[0]
 
 
 def assert_weights_are_federated(outcome: comparison.Outcome, process) -> None:
@@ -222,9 +310,10 @@ def test_a_system_that_cannot_run_is_left_out_with_a_note(
       return parsed(*arguments).run(
         DATASET,
         model,
-        {'federated': lambda: process},
+        systems(PROGRAM, federated=process, secure_federated=process),
         client_optimizer=CLIENT_OPTIMIZER,
-        program=PROGRAM,
+        batch_size=2,
+        seed=4,
         columns=COLUMNS,
         directory=run_directory.RunDirectory(tmp_path),
         unavailable={'secure_federated': 'there is no way'},

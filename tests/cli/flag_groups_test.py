@@ -184,3 +184,22 @@ def test_help_shows_how_a_flag_is_written_and_when_it_counts():
     ('--note', 'for the cook'),
     ('--table', 'its number'),
   ]
+
+
+@pytest.mark.parametrize(
+  'chosen, told',
+  [
+    ('ann,bob', None),
+    ('eve,ann', None),
+    ('eve,dan', '--gift is given, found --guests=eve,dan, with which it'),
+  ],
+)
+def test_one_element_of_a_list_is_enough_to_have_an_effect(chosen, told):
+  meal = group()
+  meal.define('gift', 'tea', 'for ann', only_with=('guests', ('ann',)))
+  parse(f'--guests={chosen}', '--gift=salt')
+  if told is None:
+    meal.check()
+    return
+  with pytest.raises(flag_groups.FlagError, match=told):
+    meal.check()

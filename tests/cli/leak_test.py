@@ -1,13 +1,14 @@
 """How much servers can tell of the people of the generated messages."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
 import pytest
 
-from tff_pipelines.cli import leak, leak_readings
+from tff_pipelines.cli import comparison, leak, leak_readings
 from tff_pipelines.core import participation
 from tff_pipelines.data import (
   batching,
@@ -273,3 +274,43 @@ def test_nothing_of_the_truth_is_in_the_view(measured):
     assert {name: summed[name].ndim for name in summed} == {
       'people': 1, 'examples': 0, 'weight_0': 2, 'weight_1': 0,
     }  # fmt: skip
+
+
+def trained(name: str, drawn, plain_updates: bool = True):
+  """A system of which `readable` needs no process."""
+  choice = name if name == 'secure_federated' else 'federated'
+  program = dataclasses.replace(program_of(), participation=drawn)
+  return comparison.TrainedSystem(
+    name, choice, lambda: None, program, None, plain_updates
+  )
+
+
+def test_only_systems_that_share_cohorts_and_show_plain_updates_are_read():
+  drawn, coins = (
+    participation.Participation(16, COHORT, scheme)
+    for scheme in ('uniform', 'poisson')
+  )
+  secure = trained('secure_federated', drawn)
+  everything = ['central', 'local', 'federated', 'secure_federated', 'dp_fixed']
+
+  def read(*systems):
+    program, names = leak.readable(systems, everything)
+    return program.participation, names
+
+  assert read(trained('federated', drawn), secure) == (
+    drawn,
+    ['central', 'local', 'federated', 'secure_federated', 'dp_fixed'],
+  )
+  # A private system of other cohorts has a first round of its own.
+  assert read(trained('federated', coins), secure) == (
+    coins,
+    ['central', 'local', 'federated', 'dp_fixed'],
+  )
+  # Noise of the clients: the server has no plain update.
+  assert read(trained('federated', drawn, False), secure) == (
+    drawn,
+    ['central', 'local', 'secure_federated', 'dp_fixed'],
+  )
+  assert read(trained('dp_fixed', coins), secure)[1] == [
+    'central', 'local', 'federated', 'secure_federated',
+  ]  # fmt: skip

@@ -72,3 +72,11 @@ def test_a_wrong_dropout_is_told(given, found):
 def test_dropouts_of_insecure_sums_are_refused():
   with pytest.raises(flag_groups.FlagError, match='--secure_sum'):
     parsed('--secure_sum=insecure', '--dropout=mask:0.1')
+
+
+def test_the_protocol_is_masked():
+  assert parsed().is_masked
+
+
+def test_insecure_is_not_masked():
+  assert not parsed('--secure_sum=insecure').is_masked

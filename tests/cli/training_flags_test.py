@@ -5,7 +5,6 @@ from absl.testing import flagsaver
 import pytest
 import tensorflow_federated as tff
 
-from tff_pipelines.aggregators import registry
 from tff_pipelines.cli import flag_groups, training_flags
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching
@@ -96,6 +95,17 @@ def test_small_population_takes_part_whole(scheme):
 def test_everyone_is_the_population_whatever_its_size():
   found = program('--participation=everyone', population_size=50)
   assert found.participation == participation.Participation(50, 50, 'everyone')
+
+
+@pytest.mark.parametrize(
+  'arguments, found',
+  [([], 'poisson'), (['--participation=cyclic'], 'cyclic')],
+)
+def test_preferred_scheme_is_taken_unless_another_is_given(arguments, found):
+  group = parsed(program_flags(), *arguments)
+  assert group.get(50, 'poisson').participation == (
+    participation.Participation(50, 20, found)
+  )
 
 
 @pytest.mark.parametrize(
@@ -205,24 +215,7 @@ def test_optimizer_that_cannot_be_built_is_refused():
     optimizer('--client_learning_rate=0')
 
 
-# Aggregator and execution.
-
-
-@pytest.mark.parametrize('name', registry.AGGREGATORS)
-def test_every_registered_aggregator_is_a_choice(name, monkeypatch):
-  row = registry.Aggregator('what it does', tff.aggregators.SumFactory)
-  monkeypatch.setitem(registry.AGGREGATORS, name, row)
-  group = training_flags.AggregatorFlags()
-  found = parsed(group, f'--aggregator={name}').get()
-  assert type(found) is tff.aggregators.SumFactory
-  ((_, text),) = group.help_lines()
-  assert f'{name}: what it does' in text
-
-
-def test_aggregator_that_there_is_not_is_refused():
-  training_flags.AggregatorFlags()
-  with pytest.raises(flags.Error, match=r'should be one of <mean\|'):
-    flags.FLAGS(['program', '--aggregator=median'])
+# Execution.
 
 
 def test_execution_installs_the_chosen_context():

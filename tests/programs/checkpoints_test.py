@@ -268,3 +268,20 @@ def test_saving_works_where_tensorflow_was_imported_first(tmp_path):
     timeout=120,
   )
   assert done.stdout == 'True\n', done.stderr
+
+
+def test_participation_history_is_read_back(tmp_path):
+  saved = checkpoints.Checkpoints(tmp_path)
+  history = np.array([[2, 5], [0, 0], [1, 3]], np.int32)
+  kept = checkpoints.ProgramState(
+    state(1.0), 5, 0.5, participation_history=history
+  )
+  asyncio.run(saved.save(kept))
+  found = load(saved).participation_history
+  assert found.dtype == np.int32
+  np.testing.assert_array_equal(found, history)
+
+
+def test_without_a_history_there_is_none(folder):
+  found = load(checkpoints.Checkpoints(folder))
+  assert found.participation_history is checkpoints.NO_HISTORY

@@ -238,3 +238,33 @@ def test_damaged_table_is_one_sentence(directory, content, found):
   assert message.endswith('; choose another --output_dir.')
   assert found in message
   assert directory.metrics_csv.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+  'last, left', [(-1, 0), (0, 1), (1, 2), (2, 3), (9, 3)]
+)
+def test_cut_takes_later_rounds_out_and_a_later_release_goes_on(
+  directory, last, left
+):
+  whole = {
+    f'r{i}': {'test/loss': i / 4, 'privacy/epsilon': 0.1} for i in (0, 1)
+  }
+  whole['r2'] = {'test/loss': 0.5, 'privacy/epsilon': 0.2, 'late': 1}
+  log = metrics_log.MetricsLog(directory)
+  release(log, **whole)
+  expected = directory.metrics_csv.read_bytes()
+  log.cut(last)
+  assert lines(directory) == [
+    *expected.decode().split('\r\n')[: left + 1],
+    '',
+  ]
+  release(log, **{f'r{i}': whole[f'r{i}'] for i in range(left, 3)})
+  assert directory.metrics_csv.read_bytes() == expected
+
+
+def test_cut_without_later_rounds_writes_nothing(directory):
+  log = metrics_log.MetricsLog(directory)
+  release(log, r0={'a': 1.0}, r1={'a': 2.0})
+  before = directory.metrics_csv.stat().st_mtime_ns
+  log.cut(1)
+  assert directory.metrics_csv.stat().st_mtime_ns == before

@@ -95,3 +95,20 @@ def test_bar_gives_the_cursor_back_when_the_work_fails(monkeypatch):
     raise KeyError
   hides, shows = '\x1b[?25l', '\x1b[?25h'
   assert terminal.getvalue().rindex(shows) > terminal.getvalue().rindex(hides)
+
+
+def test_numbers_aside_are_shown_but_are_not_worth_a_line(capsys, clock):
+  with progress.Progress('federated', 3) as display:
+    display.update(1, {}, {'epsilon': 0.5})
+    display.update(2, {'test loss': 0.25}, {'epsilon': 1.5})
+    display.update(3, None, {'epsilon': 2.5})
+  assert capsys.readouterr().out.splitlines() == [
+    'federated: round 2/3  epsilon 1.5  test loss 0.25  (0.0 s)',
+  ]
+
+
+def test_terminal_shows_numbers_aside_at_once(monkeypatch):
+  terminal = use_terminal(monkeypatch)
+  with progress.Progress('federated', 2) as display:
+    display.update(1, {}, {'epsilon': 0.625})
+  assert 'epsilon 0.625' in terminal.getvalue()

@@ -36,6 +36,7 @@ def test_the_cost_of_secure_sums_is_a_metric(process):
   assert outcome.metrics['cohort/clients'] == 4
   assert outcome.metrics['secure_sum/survivors'] == 4
   assert outcome.metrics['secure_sum/failed_attempts'] == 0
+  assert (outcome.failed_attempts, outcome.num_contributors) == (0, 4)
   assert outcome.metrics['secure_sum/upload_bytes_per_client'] > 100
   assert outcome.secure_sum_seconds > 0
 
@@ -53,7 +54,8 @@ def test_metrics_are_the_same_when_a_round_is_repeated(process):
     for _ in range(2)
   ]
   assert outcomes[0].metrics == outcomes[1].metrics
-  assert outcomes[0].metrics['secure_sum/survivors'] < 12
+  survivors = outcomes[0].metrics['secure_sum/survivors']
+  assert outcomes[0].num_contributors == survivors < 12
 
 
 def test_a_failed_round_is_tried_again_with_a_new_cohort(process):
@@ -76,6 +78,7 @@ def test_a_failed_round_is_tried_again_with_a_new_cohort(process):
       break
   assert asked == [0, 1, 2]
   assert outcome.metrics['secure_sum/failed_attempts'] == 2
+  assert outcome.failed_attempts == 2
   assert outcome.metrics['cohort/clients'] == 7
   assert outcome.metrics['secure_sum/survivors'] >= 4
 
@@ -103,5 +106,6 @@ def test_without_secure_sums_there_is_no_cost():
   )
   outcome = _run(process, lambda attempt: _data(2), retries=0)
   assert outcome.secure_sum_seconds == 0
+  assert (outcome.failed_attempts, outcome.num_contributors) == (0, 2)
   assert not [name for name in outcome.metrics if 'secure' in name]
   assert np.isfinite(outcome.metrics['cohort/examples'])

@@ -118,3 +118,35 @@ def test_metric_of_training_is_not_missed_before_the_first_round(rule):
   first = {'round_num': 1.0, 'train/accuracy': 0.5}
   second = {'round_num': 2.0, 'train/accuracy': 0.5}
   assert rule.reason([initial, first, second], 0.0) is not None
+
+
+def budget(epsilon: float, next_epsilon: float, last_round: int = 9):
+  return stop_rules.EpsilonBudget(epsilon, last_round, lambda: next_epsilon)
+
+
+@pytest.mark.parametrize(
+  'ahead, reason',
+  [
+    (1.999, None),
+    (2.0, None),
+    (2.5, 'the next round would bring epsilon to 2.5 (budget 2)'),
+    (float('inf'), 'the next round would bring epsilon to inf (budget 2)'),
+  ],
+)
+def test_budget_looks_at_the_round_ahead(ahead, reason):
+  assert budget(2.0, ahead).reason(history(0.5), 0.0) == reason
+
+
+def test_after_the_last_round_no_budget_is_asked_about():
+  rule = budget(2.0, float('inf'), last_round=2)
+  assert rule.reason(history(0.1, 0.2), 0.0) is not None
+  assert rule.reason(history(0.1, 0.2, 0.3), 0.0) is None
+
+
+@pytest.mark.parametrize('epsilon', [0.0, -1.0, float('inf'), NAN])
+def test_budget_that_is_none_is_refused(epsilon):
+  with pytest.raises(
+    stop_rules.StopRuleError,
+    match=f'^Expected a finite epsilon above 0 to stop at, found {epsilon}.$',
+  ):
+    budget(epsilon, 1.0)

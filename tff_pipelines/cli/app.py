@@ -20,7 +20,11 @@ class Application:
   """A task's flag groups and its main function, put together to a program."""
 
   def __init__(
-    self, task: str, description: str, groups: Sequence[flag_groups.FlagGroup]
+    self,
+    task: str,
+    description: str,
+    groups: Sequence[flag_groups.FlagGroup],
+    positional: str | None = None,
   ):
     """Initializes the application.
 
@@ -28,8 +32,10 @@ class Application:
       task: The task's name, that of its module in `tasks`.
       description: What `--help` prints first.
       groups: Its flag groups, in the order of `--help`.
+      positional: A flag whose value may be given without its name.
     """
     self.task = task
+    self._positional = positional
     self._description = description
     self._groups = tuple(groups)
 
@@ -64,7 +70,9 @@ class Application:
     tensorflow.setLevel(std_logging.ERROR)
     tensorflow.addFilter(_is_no_false_alarm)
     try:
-      if len(argv) > 1:
+      if len(argv) == 2 and self._positional is not None:
+        flags.FLAGS[self._positional].value = argv[1]
+      elif len(argv) > 1:
         raise flag_groups.FlagError(
           f'Expected flags only, found {argv[1]!r}; write --flag=value.'
         )

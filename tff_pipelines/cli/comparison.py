@@ -1,10 +1,10 @@
 """One task, several systems: federated beside what a user compares it with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow_federated as tff
@@ -20,14 +20,18 @@ from tff_pipelines.learning import (
 )
 from tff_pipelines.programs import (
   baselines,
+  privacy_log,
   results,
   run_directory,
   training,
 )
 
 SYSTEMS = ('central', 'local', 'federated', 'secure_federated')
-# Whose model is the one to use, if it was trained.
-_PREFERRED = ('federated', 'secure_federated', 'central')
+# Who is trained in rounds, by programs of their own.
+_TRAINED = ('federated', 'secure_federated')
+_EPSILON = results.Column(
+  privacy_log.EPSILON, 'epsilon', 'epsilon', 'ratio', 'lower'
+)
 
 
 class UnknownSystemError(errors.PipelineError):
@@ -35,16 +39,43 @@ class UnknownSystemError(errors.PipelineError):
 
 
 @dataclasses.dataclass(frozen=True)
+class TrainedSystem:
+  """A system that a training program trains.
+
+  Attributes:
+    name: What the table calls it.
+    choice: The choice of `--system` that it belongs to: `federated`, of which
+      there are as many as aggregators, or `secure_federated`.
+    build: What builds its learning process.
+    program: How long it is trained, on whom, on what terms of privacy.
+    promise: What it promises, printed before anything is trained; None if
+      nothing.
+    plain_updates: Whether its server sees the updates of single clients, as the
+      name of `federated` says.
+  """
+
+  name: str
+  choice: Literal['federated', 'secure_federated']
+  build: Callable[[], tff.learning.templates.LearningProcess]
+  program: training.TrainingProgram
+  promise: str | None = None
+  plain_updates: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
   """What came of a comparison.
 
   Attributes:
+    columns: Of the final table: those asked for, and epsilon if a system is
+      private.
     rows: The final table, best informed system last.
     notes: Sentences below it.
-    weights: The trained weights of the system to use: the federated one, else
-      the secure federated one, else the central one. None without any.
+    weights: The trained weights of the system to use: the first federated one,
+      else the secure federated one, else the central one. None without any.
   """
 
+  columns: list[results.Column]
   rows: list[dict[str, Any]]
   notes: list[str]
   weights: Sequence[np.ndarray] | None
@@ -97,12 +128,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
     self,
     dataset: population.FederatedDataset,
     model: tff.learning.models.FunctionalModel,
-    processes: Mapping[
-      str, Callable[[], tff.learning.templates.LearningProcess]
-    ],
+    trained: Sequence[TrainedSystem],
     *,
     client_optimizer: optimizers.OptimizerConfig,
-    program: training.TrainingProgram,
+    batch_size: int,
+    seed: int,
     columns: Sequence[results.Column],
     directory: run_directory.RunDirectory,
     unavailable: Mapping[str, str] | None = None,
@@ -112,9 +142,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
     Args:
       dataset: Who has what.
       model: The model, the same for all.
-      processes: What builds the processes of federated and secure_federated.
+      trained: The systems that are trained in rounds, in the order of the
+        table; those that were not chosen are left out.
       client_optimizer: What clients train with; central and local as well.
-      program: The federated training program.
+      batch_size: Examples in a batch of central and local.
+      seed: The run's seed.
       columns: Of the final table.
       directory: Where it is recorded: federated in the folder itself, others
         in one below it.
@@ -129,10 +161,14 @@ class ComparisonFlags(flag_groups.FlagGroup):
       evaluation=evaluation.build(model),
       population=dataset.test,
     )
-    shared = {'batch_size': program.batching.batch_size, 'seed': program.seed}
+    shared = {'batch_size': batch_size, 'seed': seed}
     rows, notes, weights = [], [], {}
     left_out = dict(unavailable or {})
-    for system in (s for s in SYSTEMS if s in self._systems.value):
+    columns = _with_epsilon(columns, self._chosen(trained))
+    for _, one in self._chosen(trained):
+      if one and one.promise:
+        print(one.promise)
+    for system, one in self._chosen(trained):
       if system in left_out:
         notes.append(self._leave_out(system, left_out[system]))
         continue
@@ -147,7 +183,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
           'maximum), each tested on the test texts of everyone'
         )
         continue
-      if system == 'central':
+      if one is None:
         process = fed_avg.build(
           model,
           client_optimizer=client_optimizer.build(),
@@ -163,13 +199,13 @@ class ComparisonFlags(flag_groups.FlagGroup):
           **shared,
         )
       else:
-        process = processes[system]()
+        process = one.build()
         result = training.run(
           system.replace('_', ' '),
           process,
           dataset.train,
           evaluate(process),
-          program,
+          one.program,
           directory if system == 'federated' else directory.system(system),
         )
       weights[system] = process.get_model_weights(result.state).trainable
@@ -178,10 +214,26 @@ class ComparisonFlags(flag_groups.FlagGroup):
         'rounds': result.round_num,
         'seconds': result.elapsed_seconds,
       }
+      if result.guarantee is not None:
+        metrics[privacy_log.EPSILON] = result.guarantee.epsilon
       rows.append(results.row(system, metrics, columns))
-      notes += _notes(system, result)
-    preferred = [s for s in _PREFERRED if s in weights]
-    return Outcome(rows, notes, weights[preferred[0]] if preferred else None)
+      notes += _notes(system, one.program if one else None, result)
+    # Whose model is the one to use: central has gone before all others.
+    to_use = sorted(weights, key=lambda system: system == 'central')
+    return Outcome(
+      list(columns), rows, notes, weights[to_use[0]] if to_use else None
+    )
+
+  def _chosen(
+    self, trained: Sequence[TrainedSystem]
+  ) -> Iterator[tuple[str, TrainedSystem | None]]:
+    """The chosen systems, in the order of the table."""
+    for choice in (s for s in SYSTEMS if s in self._systems.value):
+      if choice not in _TRAINED:
+        yield choice, None
+      for one in trained:
+        if one.choice == choice:
+          yield one.name, one
 
   def _leave_out(self, system: str, why: str) -> str:
     """Returns the note on a system that cannot run here."""
@@ -220,11 +272,33 @@ class ComparisonFlags(flag_groups.FlagGroup):
     return {**row, 'seconds': seconds}
 
 
-def _notes(system: str, result: training.TrainingResult) -> list[str]:
+def _with_epsilon(
+  columns: Sequence[results.Column],
+  chosen: Iterable[tuple[str, TrainedSystem | None]],
+) -> list[results.Column]:
+  """Returns the columns, with epsilon before the effort if any is private."""
+  if not any(one and one.program.privacy for _, one in chosen):
+    return list(columns)
+  effort = [column for column in columns if column in results.EFFORT]
+  others = [column for column in columns if column not in results.EFFORT]
+  return [*others, _EPSILON, *effort]
+
+
+def _notes(
+  system: str,
+  program: training.TrainingProgram | None,
+  result: training.TrainingResult,
+) -> list[str]:
   """Returns what has to be said of a trained system."""
   notes = []
   if result.stopped_because:
     notes.append(f'{system}: stopped early, {result.stopped_because}')
+  if program is not None and result.guarantee is not None:
+    drawn = program.participation
+    notes.append(
+      f'{system}: {result.guarantee}, with {drawn.clients_per_round} of '
+      f'{drawn.population_size} clients a round ({drawn.scheme})'
+    )
   if system == 'secure_federated':
     if result.secure_sum_seconds:
       share = result.secure_sum_seconds / max(result.elapsed_seconds, 1e-9)

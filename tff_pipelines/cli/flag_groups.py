@@ -57,7 +57,8 @@ class FlagGroup:
       help_text: One line or two.
       choices: The values of a string flag.
       only_with: Another flag's name and its values with which this flag has an
-        effect; given on the command line with any other, it is refused.
+        effect (of a list, any one of them); given on the command line with any
+        other, it is refused.
       identifies_run: Whether two runs that differ in it are different runs.
       kind: The type, where the default does not tell it.
     """
@@ -91,12 +92,14 @@ class FlagGroup:
       while needed is not None:
         other, values = needed
         found = flags.FLAGS[other].value
-        if found not in values:
+        # Of a list, one element that it has an effect with is enough.
+        chosen = found if isinstance(found, list) else [found]
+        if not any(one in values for one in chosen):
           wanted = ' or '.join(f'--{other}={value}' for value in values)
           raise FlagError(
             f'Expected {wanted} where --{given.holder.name} is given, found '
-            f'--{other}={found}, with which it has no effect; remove one of '
-            'them.'
+            f'--{other}={",".join(map(str, chosen))}, with which it has no '
+            'effect; remove one of them.'
           )
         needed = by_name[other].only_with if other in by_name else None
 

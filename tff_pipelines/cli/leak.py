@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tff_pipelines.cli import leak_readings
+from tff_pipelines.cli import comparison, leak_readings
 from tff_pipelines.data import text_classification
 from tff_pipelines.execution import contexts
 from tff_pipelines.learning import optimizers
@@ -22,6 +22,36 @@ from tff_pipelines.programs import run_directory, server_view, training
 SYSTEMS = ('central', 'federated', 'secure_federated')
 # Words in leak.json that the sum names for a person who does not use them.
 _OTHERS = 20
+
+
+def readable(
+  trained: Sequence[comparison.TrainedSystem], systems: Sequence[str]
+) -> tuple[training.TrainingProgram, list[str]]:
+  """Returns what `measure` can compare: systems that share their cohorts.
+
+  Left out are systems whose server gets something else than plain updates: with
+  the noise of clients in them, say.
+
+  Args:
+    trained: The systems that may have been trained in rounds.
+    systems: Those that were, and others.
+
+  Returns:
+    The training program of the first one, and the systems.
+  """
+  seen = [
+    one
+    for one in trained
+    if one.name in systems and one.name in SYSTEMS and one.plain_updates
+  ]
+  program = (seen or trained)[0].program
+  alike = {
+    one.name
+    for one in seen
+    if one.program.participation == program.participation
+  }
+  others = {one.name for one in trained} - alike
+  return program, [system for system in systems if system not in others]
 
 
 def measure(

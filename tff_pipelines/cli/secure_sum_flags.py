@@ -22,13 +22,18 @@ class SecureSumFlags(secagg_flags.SecAggFlags):
       only_with=('secure_sum', ('masked',)),
     )
 
+  @property
+  def is_masked(self) -> bool:
+    """Whether the protocol runs, so that the server sees sums only."""
+    return self._kind.value == 'masked'
+
   def get(self, seed: int) -> masked_sums.MaskedSum | str:
     """Returns what `XlaContext(secure_sums=...)` takes.
 
     Args:
       seed: The run's seed, which decides who drops out.
     """
-    if self._kind.value == 'insecure':
+    if not self.is_masked:
       return 'insecure'
     return masked_sums.MaskedSum(
       masked_sums.MaskedSumConfig(

@@ -1,6 +1,5 @@
 """Flags of the training program, its optimizers, and where it runs."""
 
-from tff_pipelines.aggregators import registry
 from tff_pipelines.cli import flag_groups
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching
@@ -48,27 +47,6 @@ class OptimizerFlags(flag_groups.FlagGroup):
     )
 
 
-class AggregatorFlags(flag_groups.FlagGroup):
-  """`--aggregator`."""
-
-  def __init__(self, default: str = 'mean'):
-    super().__init__('What the server makes of the updates')
-    described = '; '.join(
-      f'{name}: {row.description}' for name, row in registry.AGGREGATORS.items()
-    )
-    self._name = self.define(
-      'aggregator', default, described, choices=tuple(registry.AGGREGATORS)
-    )
-
-  def get(self, num_clients: int | None = None) -> registry.Factory:
-    """Returns the aggregation factory that the flags describe.
-
-    Args:
-      num_clients: The largest cohort, which it is checked for.
-    """
-    return registry.build(self._name.value, num_clients)
-
-
 class ProgramFlags(flag_groups.FlagGroup):
   """Rounds, participation, batches, evaluation, checkpoints and stop rules."""
 
@@ -88,7 +66,8 @@ class ProgramFlags(flag_groups.FlagGroup):
       'participation',
       'uniform',
       'how a cohort is drawn: a fixed number at random; each client by a coin; '
-      'everyone in turn; everyone always',
+      'everyone in turn; everyone always. Private aggregators have schemes of '
+      'their own unless this is given',
       choices=('uniform', 'poisson', 'cyclic', 'everyone'),
     )
     self._clients_per_round = define(
@@ -158,9 +137,21 @@ class ProgramFlags(flag_groups.FlagGroup):
     """Examples in a batch."""
     return self._batch_size.value
 
-  def get(self, population_size: int) -> training.TrainingProgram:
-    """Returns the program that the flags describe."""
+  def get(
+    self,
+    population_size: int,
+    preferred: participation.Scheme | None = None,
+  ) -> training.TrainingProgram:
+    """Returns the program that the flags describe.
+
+    Args:
+      population_size: Clients that can be chosen.
+      preferred: How cohorts are drawn if the flags do not say; None: by the
+        flag's default.
+    """
     scheme = self._participation.value
+    if preferred is not None and not self._participation.present:
+      scheme = preferred
     clients = min(self._clients_per_round.value, population_size)
     if scheme == 'everyone':
       clients = population_size

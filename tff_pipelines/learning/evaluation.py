@@ -51,17 +51,8 @@ def build(
 
   Privacy: adds none; the server sees the sum of the metrics' states.
   """
-  model_weights = weights_type(model)
-  data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
-
-  @tff.tensorflow.computation(model_weights, data)
-  def evaluate_client(weights, batches):
-    weights = (weights.trainable, weights.non_trainable)
-    return batches.reduce(
-      model.initialize_metrics_state(),
-      lambda state, batch: update_metrics(model, state, weights, batch),
-    )
-
+  model_weights, data = weights_type(model), _data_type(model)
+  evaluate_client = _client_metrics(model)
   aggregate = tff.learning.metrics.sum_then_finalize(model.finalize_metrics)
 
   @tff.federated_computation(
@@ -76,3 +67,52 @@ def build(
     )
 
   return evaluate
+
+
+def build_for_each_client(
+  model: tff.learning.models.FunctionalModel,
+) -> tff.Computation:
+  """Builds the evaluation of given weights on each client by itself.
+
+  Type: (<M@SERVER, {B*}@CLIENTS> -> {metrics}@CLIENTS), the model's metrics of
+  each client.
+
+  The result is at the clients: in production nobody would see it. Only a
+  simulation can, or an attacker who has the clients' data.
+  """
+  evaluate_client = _client_metrics(model)
+
+  @tff.tensorflow.computation(weights_type(model), _data_type(model))
+  def finalized(weights, batches):
+    return model.finalize_metrics(evaluate_client(weights, batches))
+
+  @tff.federated_computation(
+    tff.FederatedType(weights_type(model), tff.SERVER),
+    tff.FederatedType(_data_type(model), tff.CLIENTS),
+  )
+  def evaluate(weights, batches):
+    return tff.federated_map(
+      finalized, (tff.federated_broadcast(weights), batches)
+    )
+
+  return evaluate
+
+
+def _data_type(model: tff.learning.models.FunctionalModel) -> tff.SequenceType:
+  return tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
+
+
+def _client_metrics(
+  model: tff.learning.models.FunctionalModel,
+) -> tff.Computation:
+  """(<M, B*> -> state of the model's metrics)."""
+
+  @tff.tensorflow.computation(weights_type(model), _data_type(model))
+  def evaluate_client(weights, batches):
+    weights = (weights.trainable, weights.non_trainable)
+    return batches.reduce(
+      model.initialize_metrics_state(),
+      lambda state, batch: update_metrics(model, state, weights, batch),
+    )
+
+  return evaluate_client

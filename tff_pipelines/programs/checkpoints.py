@@ -15,6 +15,10 @@ class CheckpointUnreadableError(errors.PipelineError):
   """A checkpoint that is there but cannot be read."""
 
 
+# The participation history of a run that keeps none.
+NO_HISTORY = np.zeros([0, 2], np.int32)
+
+
 class ProgramState(NamedTuple):
   """What a training program needs to go on.
 
@@ -23,12 +27,15 @@ class ProgramState(NamedTuple):
     round_num: Rounds done.
     elapsed_seconds: Time spent on them, over all sessions.
     secure_sum_seconds: Of these, in the protocol of secure sums.
+    participation_history: int32[population_size, 2], by client the number of
+      its rounds and the last of them; no row where nobody counts.
   """
 
   process_state: Any
   round_num: int
   elapsed_seconds: float
   secure_sum_seconds: float = 0.0
+  participation_history: np.ndarray = NO_HISTORY
 
 
 class Checkpoints:
@@ -69,9 +76,8 @@ class Checkpoints:
       return None
     structure = _leaves(ProgramState(template, 0, 0.0))
     try:
-      *values, round_num, elapsed, of_sums = await self._manager.load(
-        versions[-1], structure
-      )
+      found = await self._manager.load(versions[-1], structure)
+      *values, round_num, elapsed, of_sums, history = found
     # TensorFlow has no error for a damaged file: it raises OpError, OSError,
     # IndexError, KeyError, AttributeError, whatever the damage led to.
     except Exception as error:
@@ -81,7 +87,13 @@ class Checkpoints:
         'before it.'
       ) from error
     state = tf.nest.pack_sequence_as(template, values)
-    return ProgramState(state, int(round_num), float(elapsed), float(of_sums))
+    return ProgramState(
+      state,
+      int(round_num),
+      float(elapsed),
+      float(of_sums),
+      np.asarray(history) if np.size(history) else NO_HISTORY,
+    )
 
   async def save(self, state: ProgramState) -> None:
     """Saves a state under its round, once.

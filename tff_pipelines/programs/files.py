@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -10,6 +11,8 @@ import shutil
 import sys
 import tempfile
 from typing import Any
+
+import numpy as np
 
 from tff_pipelines.core import errors
 
@@ -46,14 +49,26 @@ def _failures() -> tuple[type[BaseException], ...]:
 
 def write_text(path: pathlib.Path, text: str) -> None:
   """Writes a file in one step: readers see the old content or the new."""
+  write_bytes(path, text.encode('utf-8'))
+
+
+def write_array(path: pathlib.Path, array: np.ndarray) -> None:
+  """Writes an array as `np.load` reads it, in one step."""
+  content = io.BytesIO()
+  np.save(content, array, allow_pickle=False)
+  write_bytes(path, content.getvalue())
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+  """Writes a file in one step: readers see the old content or the new."""
   with saving(path.name, path.parent):
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(
       prefix=path.name, suffix=_PARTIAL, dir=path.parent
     )
     try:
-      with os.fdopen(handle, 'w', encoding='utf-8', newline='') as file:
-        file.write(text)
+      with os.fdopen(handle, 'wb') as file:
+        file.write(content)
       os.chmod(partial, 0o644)
       os.replace(partial, path)
     except BaseException:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import csv
+import io
 import pathlib
 from typing import Any
 
@@ -72,6 +73,24 @@ class MetricsLog:
     with files.saving(f'metrics of round {round_num}', self._path):
       for manager in self._managers:
         await manager.release(metrics, round_num)
+
+  def cut(self, last_round: int) -> None:
+    """Takes the rounds after the one given out of metrics.csv, in one step.
+
+    Raises:
+      SavingFailedError: If it cannot be written.
+    """
+    with open(self._path, encoding='utf-8', newline='') as file:
+      reader = csv.DictReader(file)
+      head, rows = list(reader.fieldnames or ()), list(reader)
+    kept = [row for row in rows if int(row[KEY]) <= last_round]
+    if len(kept) == len(rows):
+      return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=head)
+    writer.writeheader()
+    writer.writerows(kept)
+    files.write_text(self._path, text.getvalue())
 
   def history(self, last_round: int) -> list[dict[str, float]]:
     """Returns the rows up to a round: numbers by name, empty cells left out."""

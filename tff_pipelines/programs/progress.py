@@ -58,10 +58,21 @@ class Progress(contextlib.AbstractContextManager['Progress']):
     if self._bar is not None:
       self._bar.stop()
 
-  def update(self, done: int, metrics: Mapping[str, Any] | None = None) -> None:
-    """Shows that `done` steps are done, with numbers by name if there are."""
+  def update(
+    self,
+    done: int,
+    metrics: Mapping[str, Any] | None = None,
+    aside: Mapping[str, Any] | None = None,
+  ) -> None:
+    """Shows that `done` steps are done.
+
+    Args:
+      done: Steps done.
+      metrics: Numbers by name, if there are new ones.
+      aside: Numbers that are shown with them, but are not worth a line.
+    """
     self._done = done
-    self._metrics.update(metrics or {})
+    self._metrics.update({**(metrics or {}), **(aside or {})})
     shown = '  '.join(f'{n} {float(v):.4g}' for n, v in self._metrics.items())
     if self._bar is not None:
       self._bar.update(self._task, completed=done, metrics=shown)

@@ -24,11 +24,16 @@ class RoundOutcome:
       clients were left, and the mean bytes of a client.
     process_state: The next state of the learning process.
     secure_sum_seconds: Time in the protocol of secure sums, all attempts.
+    failed_attempts: How many came before the one that succeeded.
+    num_contributors: Clients whose update entered; those that dropped out of a
+      secure sum did not.
   """
 
   metrics: dict[str, Any]
   process_state: Any
   secure_sum_seconds: float
+  failed_attempts: int
+  num_contributors: int
 
 
 def run(
@@ -76,6 +81,8 @@ def run(
       },
       output.state,
       seconds + (0.0 if cost is None else cost.seconds),
+      attempt,
+      batches.num_clients if cost is None else cost.survivors,
     )
   raise RoundFailedError(
     f'Expected secure aggregation to succeed in one of {retries + 1} attempts '

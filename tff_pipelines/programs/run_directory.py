@@ -14,6 +14,7 @@ import sys
 from typing import IO, Any
 
 from tff_pipelines.core import errors
+from tff_pipelines.privacy import ledger
 from tff_pipelines.programs import files
 
 _VERSIONED = (
@@ -49,6 +50,11 @@ class RunDirectory:
   def metrics_csv(self) -> pathlib.Path:
     """A row a round: what a server sees."""
     return self.path / 'metrics.csv'
+
+  @property
+  def privacy_json(self) -> pathlib.Path:
+    """What was released and what it spends, where a run is private."""
+    return self.path / ledger.FILE_NAME
 
   @property
   def checkpoints(self) -> pathlib.Path:

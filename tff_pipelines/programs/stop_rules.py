@@ -4,8 +4,9 @@ Rules see what has been released so far and nothing else, so that a resumed run
 stops where the uninterrupted one would have (wall time excepted).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
+import math
 from typing import Protocol
 
 from tff_pipelines.core import errors
@@ -94,6 +95,46 @@ class WallTime:
     if elapsed_seconds >= self.seconds:
       return f'{elapsed_seconds:.0f} s are over (limit {self.seconds:.0f} s)'
     return None
+
+
+@dataclasses.dataclass(frozen=True)
+class EpsilonBudget:
+  """Stops before the round that would spend more than a budget.
+
+  Attributes:
+    epsilon: The budget, which is never exceeded.
+    last_round: The last round of the program, after which none is asked about.
+    next_epsilon: What everything released so far and one round more spend; as
+      the other rules, a function of what has been released.
+  """
+
+  epsilon: float
+  last_round: int
+  next_epsilon: Callable[[], float]
+
+  def __post_init__(self) -> None:
+    check_budget(self.epsilon)
+
+  def reason(self, history: History, elapsed_seconds: float) -> str | None:
+    """See `StopRule`."""
+    del elapsed_seconds  # Unused.
+    if history and history[-1]['round_num'] >= self.last_round:
+      return None
+    predicted = self.next_epsilon()
+    if predicted <= self.epsilon:
+      return None
+    return (
+      f'the next round would bring epsilon to {predicted:.4g} (budget '
+      f'{self.epsilon:g})'
+    )
+
+
+def check_budget(epsilon: float) -> None:
+  """Raises StopRuleError unless it is a finite number above 0."""
+  if not 0.0 < epsilon < math.inf:
+    raise StopRuleError(
+      f'Expected a finite epsilon above 0 to stop at, found {epsilon}.'
+    )
 
 
 def _values(metric: str, history: History) -> list[float]:

@@ -1,9 +1,11 @@
 """The training loop: select, compute, release, checkpoint, stop.
 
-After every round the metrics are released, then (every few rounds) the state
-is saved. Selection and batches are pure functions of the seed and the round,
-so a run that is killed at any moment and started again repeats the rounds since
-its last checkpoint and goes on as if nothing had happened.
+After every round what it spent of the clients' privacy is written down (where
+the program has terms of privacy), then the metrics are released, then (every
+few rounds) the state is saved. Selection and batches are pure functions of the
+seed and the round, so a run that is killed at any moment and started again
+repeats the rounds since its last checkpoint and goes on as if nothing had
+happened.
 """
 
 import asyncio
@@ -13,14 +15,18 @@ import functools
 import time
 from typing import Any
 
+import numpy as np
 import tensorflow_federated as tff
 
 from tff_pipelines.core import client_batches, errors, participation
 from tff_pipelines.data import batching as batching_lib
 from tff_pipelines.data import population as population_lib
+from tff_pipelines.execution import contexts
+from tff_pipelines.privacy import guarantee as guarantee_lib
 from tff_pipelines.programs import (
   checkpoints,
   metrics_log,
+  privacy_log,
   progress,
   rounds,
   run_directory,
@@ -49,6 +55,8 @@ class TrainingProgram:
     stop_rules: Rules that can end the run earlier.
     round_retries: How often a round whose secure aggregation failed is tried
       again, with a new cohort.
+    privacy: On what terms clients take part; None for a process that promises
+      nothing.
   """
 
   rounds: int
@@ -59,6 +67,7 @@ class TrainingProgram:
   checkpoint_every: int = 10
   stop_rules: tuple[stop_rules_lib.StopRule, ...] = ()
   round_retries: int = 3
+  privacy: privacy_log.PrivacyTerms | None = None
 
   def __post_init__(self) -> None:
     for name in ('rounds', 'evaluate_every', 'checkpoint_every'):
@@ -66,6 +75,11 @@ class TrainingProgram:
         raise TrainingProgramError(
           f'Expected {name} of at least 1, found {getattr(self, name)}.'
         )
+    if self.privacy and self.privacy.participation != self.participation:
+      raise TrainingProgramError(
+        'Expected terms of privacy for the participation of the program, found '
+        f'{self.privacy.participation} instead of {self.participation}.'
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +93,8 @@ class TrainingResult:
     elapsed_seconds: Time of all rounds, over all sessions.
     secure_sum_seconds: Of these, in the protocol of secure sums.
     stopped_because: Why it ended before the last round, or None.
+    guarantee: What it has spent of its clients' privacy; None if the program
+      has no terms of privacy.
   """
 
   state: Any
@@ -87,17 +103,23 @@ class TrainingResult:
   elapsed_seconds: float
   secure_sum_seconds: float
   stopped_because: str | None
+  guarantee: guarantee_lib.Guarantee | None = None
 
 
 # From the state of a learning process to metrics of the model, by name.
 Evaluate = Callable[[Any], Any]
+# Gets the number of a round and the state after it, before it is released.
+Observe = Callable[[int, Any], None]
+
+
+# Of evaluations, on whose metrics it has no effect.
+EVALUATION_BATCHING = batching_lib.Batching(256, shuffle=False)
 
 
 def federated_evaluation(
   process: tff.learning.templates.LearningProcess,
   evaluation: tff.Computation,
   population: population_lib.ClientPopulation,
-  batch_size: int = 256,
 ) -> Evaluate:
   """Returns the evaluation of a process's model on all clients given.
 
@@ -105,11 +127,10 @@ def federated_evaluation(
     process: The learning process.
     evaluation: (<M@SERVER, {B*}@CLIENTS> -> metrics@SERVER).
     population: The clients, with held-out examples.
-    batch_size: Examples in a batch; without effect on the metrics.
   """
   batches = population.batches(
     range(population.num_clients),
-    batching_lib.Batching(batch_size, shuffle=False),
+    EVALUATION_BATCHING,
     seed=0,
     round_num=0,
   )
@@ -123,6 +144,7 @@ def run(
   evaluate: Evaluate,
   program: TrainingProgram,
   directory: run_directory.RunDirectory,
+  observe: Observe | None = None,
 ) -> TrainingResult:
   """Runs or resumes a training program to its end.
 
@@ -134,10 +156,13 @@ def run(
     program: How long, on whom.
     directory: Where it is recorded. If it holds an earlier part of this run,
       the run goes on from there.
+    observe: Sees every state, the initial one included; a round that is
+      repeated after an interruption is seen again.
 
   Raises:
     TrainingProgramError: If the program is for another population, or if the
       directory lacks metrics of rounds that are done.
+    PrivacyLogError: If the directory does not tell what these rounds released.
     SavingFailedError: If something that has to last cannot be written. What
       was saved before is whole.
   """
@@ -148,7 +173,7 @@ def run(
       f'{program.participation.population_size}.'
     )
   return asyncio.run(
-    _run(name, process, population, evaluate, program, directory)
+    _run(name, process, population, evaluate, program, directory, observe)
   )
 
 
@@ -159,14 +184,24 @@ async def _run(
   evaluate: Evaluate,
   program: TrainingProgram,
   directory: run_directory.RunDirectory,
+  observe: Observe | None,
 ) -> TrainingResult:
   log = metrics_log.MetricsLog(directory)
   saved = checkpoints.Checkpoints(directory.checkpoints)
+  privacy = _privacy_log(program, directory)
   initial = process.initialize()
   state = await saved.load_latest(initial)
   if state is None:
-    state = checkpoints.ProgramState(initial, 0, 0.0)
-    await log.release(metrics_log.flatten('test', evaluate(initial)), 0)
+    if privacy is not None:
+      log.cut(-1)
+      privacy.start()
+    state = checkpoints.ProgramState(
+      initial, 0, 0.0, participation_history=_history(privacy)
+    )
+    if observe is not None:
+      observe(0, initial)
+    tested = metrics_log.flatten('test', evaluate(initial))
+    await log.release({**tested, **_spent(privacy)}, 0)
     await saved.save(state)
   else:
     rows = [row[metrics_log.KEY] for row in log.history(state.round_num)]
@@ -176,39 +211,55 @@ async def _run(
         f'{directory.metrics_csv}, as there is a checkpoint of that round, '
         f'found {len(rows)} rows; choose another --output_dir.'
       )
+    if privacy is not None:
+      # First, so that no row is without its release in the ledger.
+      log.cut(state.round_num)
+      privacy.restore(state.round_num, state.participation_history)
 
   with progress.Progress(name, program.rounds, state.round_num) as display:
-    reason = _stop_reason(program, log, state)
+    reason = _stop_reason(program, log, state, privacy)
     while state.round_num < program.rounds and reason is None:
       round_num = state.round_num + 1
       started = time.monotonic()
       outcome = rounds.run(
         process,
         state.process_state,
-        functools.partial(_cohort, population, program, round_num),
+        functools.partial(cohort, population, program, round_num),
         round_num,
         program.round_retries,
       )
-      metrics, process_state = outcome.metrics, outcome.process_state
+      process_state = outcome.process_state
+      if observe is not None:
+        observe(round_num, process_state)
       is_last = round_num == program.rounds
       tested = {}
       if is_last or round_num % program.evaluate_every == 0:
         tested = metrics_log.flatten('test', evaluate(process_state))
       elapsed = state.elapsed_seconds + time.monotonic() - started
+      if privacy is not None:
+        privacy.append(
+          round_num,
+          program.participation.select(
+            program.seed, round_num, outcome.failed_attempts
+          ),
+          outcome.num_contributors,
+        )
+      metrics = {**outcome.metrics, **_spent(privacy)}
       state = checkpoints.ProgramState(
         process_state,
         round_num,
         elapsed,
         state.secure_sum_seconds + outcome.secure_sum_seconds,
+        _history(privacy),
       )
       await log.release({**metrics, **tested}, round_num)
-      reason = _stop_reason(program, log, state)
+      reason = _stop_reason(program, log, state, privacy)
       if reason is not None and not tested:
         tested = metrics_log.flatten('test', evaluate(process_state))
         await log.release({**metrics, **tested}, round_num)
       if is_last or reason or round_num % program.checkpoint_every == 0:
         await saved.save(state)
-      display.update(round_num, _headline(tested))
+      display.update(round_num, _headline(tested), _aside(privacy))
 
   last = log.history(state.round_num)[-1]
   return TrainingResult(
@@ -222,30 +273,67 @@ async def _run(
     elapsed_seconds=state.elapsed_seconds,
     secure_sum_seconds=state.secure_sum_seconds,
     stopped_because=reason,
+    guarantee=None if privacy is None else privacy.guarantee,
   )
 
 
-def _cohort(
+def cohort(
   population: population_lib.ClientPopulation,
   program: TrainingProgram,
   round_num: int,
   attempt: int,
 ) -> client_batches.ClientBatches:
+  """Returns the batches of a round's cohort, a pure function."""
   clients = program.participation.select(program.seed, round_num, attempt)
   return population.batches(
     clients, program.batching, seed=program.seed, round_num=round_num
   )
 
 
+def _privacy_log(
+  program: TrainingProgram, directory: run_directory.RunDirectory
+) -> privacy_log.PrivacyLog | None:
+  if program.privacy is None:
+    return None
+  fails = contexts.current_secure_sums() is not None
+  return privacy_log.PrivacyLog(
+    directory.privacy_json,
+    program.privacy,
+    functools.partial(program.participation.select, program.seed),
+    program.round_retries + 1 if fails else 1,
+  )
+
+
+def _history(privacy: privacy_log.PrivacyLog | None) -> np.ndarray:
+  return checkpoints.NO_HISTORY if privacy is None else privacy.history
+
+
+def _spent(privacy: privacy_log.PrivacyLog | None) -> dict[str, float]:
+  return {} if privacy is None else privacy.metrics
+
+
+def _aside(privacy: privacy_log.PrivacyLog | None) -> dict[str, float]:
+  return {} if privacy is None else {'epsilon': privacy.guarantee.epsilon}
+
+
 def _stop_reason(
   program: TrainingProgram,
   log: metrics_log.MetricsLog,
   state: checkpoints.ProgramState,
+  privacy: privacy_log.PrivacyLog | None,
 ) -> str | None:
-  if not program.stop_rules:
+  rules = list(program.stop_rules)
+  terms = program.privacy
+  if privacy and terms and terms.stop_at_epsilon is not None:
+    rules.append(
+      stop_rules_lib.EpsilonBudget(
+        terms.stop_at_epsilon, program.rounds, privacy.next_epsilon
+      )
+    )
+  if not rules:
     return None
   history = log.history(state.round_num)
-  for rule in program.stop_rules:
+  for rule in rules:
     reason = rule.reason(history, state.elapsed_seconds)
     if reason is not None:
       return reason

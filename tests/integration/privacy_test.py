@@ -1,0 +1,145 @@
+"""A private run from its command line to the epsilon that it tells."""
+
+import csv
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tff_pipelines.privacy import accounting, guarantee, ledger
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+TASK = 'tasks.spam_classification'
+FLAGS = (
+  '--people=40',
+  '--num_buckets=64',
+  '--rounds=8',
+  '--clients_per_round=10',
+  '--checkpoint_every=3',
+  '--system=federated',
+  '--aggregator=dp_fixed',
+  '--epsilon=6',
+)
+PATIENCE_SECONDS = 400
+
+
+def run(path: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    [sys.executable, '-m', TASK, *FLAGS, *arguments, f'--output_dir={path}'],
+    cwd=REPOSITORY,
+    capture_output=True,
+    text=True,
+    timeout=PATIENCE_SECONDS,
+  )
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory) -> tuple[pathlib.Path, str]:
+  """A run that nobody interrupted, and what it has printed."""
+  path = tmp_path_factory.mktemp('whole') / 'run'
+  done = run(path)
+  assert (done.returncode, done.stderr) == (0, '')
+  return path, done.stdout
+
+
+def epsilons(path: pathlib.Path) -> list[float]:
+  with open(path / 'metrics.csv', newline='') as file:
+    return [float(row['privacy/epsilon']) for row in csv.DictReader(file)]
+
+
+def spent(path: pathlib.Path) -> guarantee.Guarantee:
+  content = json.loads((path / 'privacy.json').read_text())
+  return guarantee.Guarantee.from_json(content['guarantee'])
+
+
+def test_epsilon_grows_from_nothing_to_what_was_asked_for(whole):
+  path, _ = whole
+  found = epsilons(path)
+  assert len(found) == 9 and found[0] == 0.0
+  assert all(a < b for a, b in itertools.pairwise(found))
+  assert 0.99 * 6 < found[-1] <= 6
+  assert spent(path).epsilon == found[-1]
+
+
+def test_ledger_can_be_read_again_and_gives_the_same_epsilon(whole):
+  path, _ = whole
+  records = ledger.Ledger.load(path / 'privacy.json')
+  assert records.num_rounds == 8
+  told = spent(path)
+  again = accounting.spent(records, told.delta, told.relation)
+  assert again.epsilon == pytest.approx(told.epsilon, rel=1e-9)
+
+
+def test_promise_comes_before_the_first_round_and_epsilon_with_each(whole):
+  _, out = whole
+  promise, rounds = out.index('privacy of federated'), out.index('round 2/8')
+  assert promise < rounds
+  assert 'epsilon' in out[rounds:].splitlines()[0]
+
+
+def test_final_table_has_epsilon_and_the_cohort_it_takes(whole):
+  path, _ = whole
+  content = json.loads((path / 'results.json').read_text())
+  assert 'epsilon' in [column['key'] for column in content['columns']]
+  (row,) = content['rows']
+  assert row['epsilon'] == spent(path).epsilon
+  assert any(
+    'with 10 of 40 clients a round (poisson)' in note
+    for note in content['notes']
+  )
+  assert (path / 'report.html').exists()
+
+
+def test_a_run_killed_and_resumed_has_the_same_ledger(whole, tmp_path):
+  path = tmp_path / 'run'
+  process = subprocess.Popen(
+    [sys.executable, '-m', TASK, *FLAGS, f'--output_dir={path}'],
+    cwd=REPOSITORY,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+    text=True,
+  )
+  for line in process.stdout:
+    if 'round 4/8' in line:
+      break
+  process.kill()
+  process.stdout.close()
+  process.wait(timeout=PATIENCE_SECONDS)
+  assert 3 < len(epsilons(path)) <= 9
+  done = run(path)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert 'federated: resuming after round ' in done.stdout
+  expected, _ = whole
+  assert (path / 'privacy.json').read_bytes() == (
+    expected / 'privacy.json'
+  ).read_bytes()
+  assert epsilons(path) == epsilons(expected)
+
+
+def test_budget_stops_the_run_before_it_is_exceeded(whole, tmp_path):
+  path = tmp_path / 'run'
+  done = run(path, '--stop_at_epsilon=4')
+  assert (done.returncode, done.stderr) == (0, '')
+  found = epsilons(path)
+  assert found == epsilons(whole[0])[: len(found)]
+  assert found[-1] <= 4 < epsilons(whole[0])[len(found)]
+  assert 'stopped early, the next round would bring epsilon to' in ' '.join(
+    done.stdout.split()
+  )
+
+
+def test_report_of_the_ledger_agrees(whole):
+  path, _ = whole
+  done = subprocess.run(
+    [sys.executable, '-m', 'tasks.privacy_report', str(path), '--epsilon=9'],
+    cwd=REPOSITORY,
+    capture_output=True,
+    text=True,
+    timeout=PATIENCE_SECONDS,
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  assert ', the same\n' in done.stdout
+  assert 'more rounds like the last within epsilon 9' in done.stdout
