@@ -185,12 +185,12 @@ def test_there_is_no_usual_privacy(name, given, found):
     ),
     (
       'distributed_dp',
-      'uniform',
+      'cyclic',
       'ZERO_OUT',
       'SUM',
       distributed.DistributedDiscreteGaussian,
     ),
-    ('local_dp', 'uniform', 'REPLACE', 'NOTHING', local.LocalGaussian),
+    ('local_dp', 'cyclic', 'REPLACE', 'NOTHING', local.LocalGaussian),
   ],
 )
 def test_target_is_kept_and_hardly_undercut(

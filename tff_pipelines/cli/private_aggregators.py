@@ -410,13 +410,13 @@ PRIVATE_AGGREGATORS: dict[str, PrivateAggregator] = {
   'distributed_dp': PrivateAggregator(
     'private: integer noise of the clients under secure aggregation, the '
     'server sees noisy sums only',
-    'uniform',
+    'cyclic',
     _distributed,
     plain_updates=False,
   ),
   'local_dp': PrivateAggregator(
     'private: every client adds noise of its own, nobody is trusted',
-    'uniform',
+    'cyclic',
     _local,
     plain_updates=False,
   ),
