@@ -86,6 +86,8 @@ def _broken(write_run, part, **changes):
     ('roc', {'fpr': [0.0, 1.1], 'tpr': [0.0, 1.0]}),
     ('outlier', {'with': []}),
     ('outlier', {'without': ['x']}),
+    ('outlier', {'told_apart': 1.1}),
+    ('attack', {'promise': {'epsilon': 1.0}}),
   ],
 )
 def test_another_form_is_a_broken_file(write_run, part, changes):
@@ -163,11 +165,17 @@ class TestCanaries:
 
 
 class TestAttacks:
-  def test_the_bound_is_that_of_the_audit_else_of_the_run(self, write_run):
+  def test_the_bound_is_that_of_the_attacked_else_of_the_audit_else_the_run(
+    self, write_run
+  ):
     content = write_run.audit_of()
     private = {'federated': write_run.privacy_of(epsilon=3.0, delta=1e-4)}
     run = _read(write_run, content, privacy=private)
     assert attack_curves.guaranteed(run) == (2.0, 1e-5)
+    promised = write_run.audit_of()
+    promised['membership'][0]['promise'] = {'epsilon': 1.5, 'delta': 1e-3}
+    run = _read(write_run, promised, privacy=private)
+    assert attack_curves.guaranteed(run) == (1.5, 1e-3)
     content['one_shot']['accountant'] = None
     run = _read(write_run, content, privacy=private)
     assert attack_curves.guaranteed(run) == (3.0, 1e-4)
@@ -229,19 +237,6 @@ class TestAttacks:
 
 
 class TestOutlier:
-  def test_told_apart_by_hand(self):
-    def told_apart(inside, outside):
-      return outlier_picture.told_apart(
-        audit_record.OutlierSystem('x', 'loss', inside, outside)
-      )
-
-    assert told_apart((1.0, 2.0), (3.0, 4.0)) == 1.0
-    assert told_apart((3.0, 4.0), (1.0, 2.0)) == 1.0
-    assert told_apart((1.0, 4.0), (2.0, 3.0)) == 0.5
-    assert told_apart((1.0,), (1.0,)) == 0.5
-    # Of (2, 3), (2, 4), (3.5, 3), (3.5, 4) three are below.
-    assert told_apart((2.0, 3.5), (3.0, 4.0)) == 0.75
-
   def test_a_mark_a_model(self, write_run):
     run = _read(write_run, write_run.audit_of())
     (axes,) = outlier_picture.outlier_picture(run).axes

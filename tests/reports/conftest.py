@@ -285,8 +285,11 @@ def _audit_of(name: str) -> dict[str, Any]:
     'outlier': {
       'seeds': 2,
       'systems': [
-        {'name': n, 'metric': 'loss', 'with': w, 'without': [3.0, 4.0]}
-        for n, w in ((f'without {name}', [1.0, 2.0]), ('noise', [2.0, 3.5]))
+        {'name': n, 'metric': 'loss', 'with': w, 'without': [3.0, 4.0],
+         'told_apart': share}
+        for n, w, share in (
+          (f'without {name}', [1.0, 2.0], 1.0), ('noise', [2.0, 3.5], 0.75)
+        )
       ],
     },
   }  # fmt: skip

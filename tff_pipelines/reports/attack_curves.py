@@ -135,7 +135,7 @@ def most_found(fpr: np.ndarray, epsilon: float, delta: float) -> np.ndarray:
 
 
 def _label(attack: audit_record.Attack) -> str:
-  name = appearance.label(attack.name, 30)
+  name = appearance.label(attack.name, 34)
   knows = appearance.label(attack.knowledge, 44)
   return f'{name} ({knows})'
 

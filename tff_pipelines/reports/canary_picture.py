@@ -195,8 +195,8 @@ def _draw_rounds(
   appearance.round_axis(axes)
   appearance.dress(
     axes,
-    title='measured on the model after so many rounds: all of them, not one',
-    x='rounds so far',
+    title='measured after so many rounds',
+    x='rounds so far: each mark is the model after all of them',
     y='epsilon',
     simulation_only=True,
   )

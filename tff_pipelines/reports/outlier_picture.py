@@ -9,7 +9,6 @@ import numpy as np
 
 from tff_pipelines.reports import (
   appearance,
-  audit_record,
   formats,
   results,
   run_reader,

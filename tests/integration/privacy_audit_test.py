@@ -1,0 +1,140 @@
+"""The audit of private training from its command line to its report."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tff_pipelines.reports import audit_record
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+TASK = 'tasks.privacy_audit'
+FLAGS = (
+  '--num_clients=25',
+  '--hidden_sizes=8',
+  '--rounds=3',
+  '--clients_per_round=8',
+  '--aggregator=dp_fixed',
+  '--noise_multiplier=1',
+  '--allow_weak_privacy',
+  '--canaries=30',
+  '--membership_pairs=3',
+  '--known_rounds=2',
+  '--outlier_seeds=4',
+)
+PATIENCE_SECONDS = 400
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    [sys.executable, '-m', TASK, *arguments],
+    cwd=REPOSITORY,
+    capture_output=True,
+    text=True,
+    timeout=PATIENCE_SECONDS,
+  )
+
+
+@pytest.fixture(scope='module')
+def audited(tmp_path_factory) -> tuple[pathlib.Path, str]:
+  """A run directory, and what was printed."""
+  path = tmp_path_factory.mktemp('audited') / 'run'
+  done = run(*FLAGS, f'--output_dir={path}')
+  assert (done.returncode, done.stderr) == (0, '')
+  return path, done.stdout
+
+
+def test_every_attack_is_recorded(audited):
+  path, _ = audited
+  content = json.loads((path / 'privacy_audit.json').read_text())
+  found = audit_record.parse(content)
+  guarantee = json.loads((path / 'privacy.json').read_text())['guarantee']
+  # Cohorts are secret: all canaries count, whether in a cohort or not.
+  assert found.one_shot.canaries == 30
+  assert found.one_shot.accountant == guarantee['epsilon']
+  assert found.one_shot.delta == guarantee['delta']
+  assert [attack.name for attack in found.membership] == [
+    'loss threshold, without noise',
+    'likelihood ratio, without noise',
+    'loss threshold, with noise',
+    'likelihood ratio, with noise',
+    'knowing all others, with noise',
+  ]
+  # A promise that takes cohorts for secret is none to who knows them.
+  assert [a.promise is None for a in found.membership] == [
+    True, True, False, False, True,
+  ]  # fmt: skip
+  assert [system.name for system in found.outlier] == [
+    'without noise',
+    'with noise',
+  ]
+  assert all(len(s.inside) == len(s.outside) == 4 for s in found.outlier)
+
+
+def test_the_table_has_a_row_for_every_attack(audited):
+  path, _ = audited
+  content = json.loads((path / 'results.json').read_text())
+  assert len(content['rows']) == 2 + 5 + 2
+  assert any(
+    note.startswith('membership: 1 of 25 clients left out')
+    for note in content['notes']
+  )
+
+
+def test_the_report_has_a_part_for_every_attack(audited):
+  text = (audited[0] / 'report.html').read_text(encoding='utf-8')
+  for title in ('Canaries', 'Who took part?', 'One unusual client'):
+    assert f'<h3>{title}</h3>' in text
+
+
+def test_long_work_tells_how_far_it_is(audited):
+  _, out = audited
+  assert 'training with canaries: round 2/3' in out
+  # And what it promises, before.
+  assert out.index('privacy of federated') < out.index('round 2/3')
+
+
+def test_the_same_command_again_trains_nothing_and_finds_the_same(audited):
+  path, _ = audited
+  before = json.loads((path / 'privacy_audit.json').read_text())
+  metrics = (path / 'metrics.csv').read_bytes()
+  # A result that is gone is found anew, and no other.
+  attacks = path / 'simulation_only' / 'attacks'
+  kept = {p.name: p.stat().st_mtime_ns for p in attacks.iterdir()}
+  assert len(kept) == 2 * 6 + 1 + 2 * 2 * 4
+  (attacks / 'membership_without_noise_5.json').unlink()
+  done = run(*FLAGS, f'--output_dir={path}')
+  assert (done.returncode, done.stderr) == (0, '')
+  after = json.loads((path / 'privacy_audit.json').read_text())
+  assert after['one_shot'] == before['one_shot']
+  assert after['outlier'] == before['outlier']
+  assert (path / 'metrics.csv').read_bytes() == metrics
+  again = {p.name: p.stat().st_mtime_ns for p in attacks.iterdir()}
+  changed = {name for name in again if again[name] != kept[name]}
+  assert changed == {'membership_without_noise_5.json'}
+
+
+@pytest.mark.parametrize(
+  'arguments, told',
+  [
+    (
+      ['--aggregator=dp_fixed,local_dp', '--epsilon=4'],
+      'Expected one private aggregator to audit, found --aggregator=dp_fixed,',
+    ),
+    ([], 'Expected one of --epsilon and --noise_multiplier with --aggregator='),
+    (
+      ['--epsilon=4', '--client_momentum=0.9'],
+      'Expected --client_optimizer=sgd without momentum for canaries, found sgd'
+      ' with momentum 0.9',
+    ),
+    (['--epsilon=4', '--task=chess'], 'value should be one of <spam_classif'),
+  ],
+)
+def test_flags_that_make_no_audit_are_refused(tmp_path, arguments, told):
+  done = run(*arguments, f'--output_dir={tmp_path / "run"}')
+  assert done.returncode == 2
+  assert done.stderr.startswith('Error: ') and told in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'run' / 'metrics.csv').exists()

@@ -1,0 +1,36 @@
+"""Training many times over, without records: for experiments about training."""
+
+import functools
+from typing import Any
+
+import tensorflow_federated as tff
+
+from tff_pipelines.data import population as population_lib
+from tff_pipelines.programs import rounds, training
+
+
+def train(
+  process: tff.learning.templates.LearningProcess,
+  population: population_lib.ClientPopulation,
+  program: training.TrainingProgram,
+) -> Any:
+  """Returns the last state of a process after all rounds of a program.
+
+  As `training.run` without evaluation, checkpoints, stop rules and ledger: what
+  is released here is the experimenter's, not a server's.
+
+  Args:
+    process: The learning process.
+    population: The clients.
+    program: Rounds, participation, batching and seed.
+  """
+  state = process.initialize()
+  for round_num in range(1, program.rounds + 1):
+    state = rounds.run(
+      process,
+      state,
+      functools.partial(training.cohort, population, program, round_num),
+      round_num,
+      program.round_retries,
+    ).process_state
+  return state
