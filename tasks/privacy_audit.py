@@ -73,6 +73,7 @@ def main() -> None:
       columns=audit_results.COLUMNS,
       rows=audit_results.rows(found),
       notes=notes,
+      sentence=audit_results.sentence(found),
     )
 
 

@@ -62,3 +62,17 @@ def rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
   for system in found.get('outlier', {}).get('systems', ()):
     table.append(results.row(f'outlier, {system["name"]}', system, COLUMNS))
   return table
+
+
+def sentence(found: Mapping[str, Any]) -> str | None:
+  """Returns what the canaries say of the guarantee; None without canaries."""
+  one_shot = found.get('one_shot')
+  if one_shot is None:
+    return None
+  accountant, least = one_shot['accountant'], one_shot['lower_bound']
+  said = f'Canaries in the run show an epsilon of at least {least:.3g}'
+  if accountant is None:
+    return f'{said}; the run promises nothing.'
+  if least > accountant:
+    return f'{said}, which contradicts the {accountant:.3g} that the accountant says.'
+  return f'{said}; the accountant says at most {accountant:.3g}.'

@@ -47,8 +47,12 @@ class RunFlags(output_flags.OutputFlags):
     columns: Sequence[results.Column],
     rows: Sequence[dict[str, Any]],
     notes: Sequence[str],
+    sentence: str | None = None,
   ) -> None:
-    """Writes results.json and report.html, and prints the final table."""
+    """Writes results.json and report.html, and prints the final table.
+
+    Args: as `results.write`.
+    """
     results.write(
       directory.results_json,
       title=title,
@@ -56,6 +60,7 @@ class RunFlags(output_flags.OutputFlags):
       columns=columns,
       rows=rows,
       notes=notes,
+      sentence=sentence,
     )
     self.report(directory, notes)
 

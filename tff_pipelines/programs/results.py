@@ -79,6 +79,7 @@ def write(
   columns: Sequence[Column],
   rows: Sequence[Mapping[str, Any]],
   notes: Sequence[str],
+  sentence: str | None = None,
 ) -> None:
   """Writes results.json.
 
@@ -89,6 +90,7 @@ def write(
     columns: The columns.
     rows: One mapping a system.
     notes: Sentences below the table.
+    sentence: The result in one sentence; None lets a report compare the rows.
   """
   described = [
     {
@@ -106,6 +108,7 @@ def write(
       'columns': described,
       'rows': [dict(r) for r in rows],
       'notes': list(notes),
+      **({} if sentence is None else {'sentence': sentence}),
     },
   )
 

@@ -22,9 +22,12 @@ def system_comparison(
     run: The run.
 
   Returns:
-    The figure, None if the final table has no percentages.
+    The figure, None if the final table has no percentages, or if its rows are
+    attacks, which the sections on them picture.
   """
   final = run.results
+  if run.audit is not None:
+    return None
   columns = [
     column
     for column in final.columns
