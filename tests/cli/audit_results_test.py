@@ -43,7 +43,11 @@ def test_nothing_found_is_no_row():
   ('accountant', 'least', 'said'),
   [
     (2.0, 0.78, r'at least 0\.78; the accountant says at most 2\.'),
-    (0.5, 0.78, r'at least 0\.78, which contradicts the 0\.5 that'),
+    (
+      0.5,
+      0.78,
+      r'at least 0\.78, which contradicts the accountant, who says 0\.5\.',
+    ),
     (None, 0.78, r'at least 0\.78; the run promises nothing\.'),
   ],
 )

@@ -74,5 +74,7 @@ def sentence(found: Mapping[str, Any]) -> str | None:
   if accountant is None:
     return f'{said}; the run promises nothing.'
   if least > accountant:
-    return f'{said}, which contradicts the {accountant:.3g} that the accountant says.'
+    return (
+      f'{said}, which contradicts the accountant, who says {accountant:.3g}.'
+    )
   return f'{said}; the accountant says at most {accountant:.3g}.'
