@@ -23,10 +23,10 @@ def system_comparison(
 
   Returns:
     The figure, None if the final table has no percentages, or if its rows are
-    attacks, which the sections on them picture.
+    not systems: such a task tells its own sentence.
   """
   final = run.results
-  if run.audit is not None:
+  if final.sentence is not None:
     return None
   columns = [
     column
