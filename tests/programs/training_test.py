@@ -215,9 +215,7 @@ def test_initial_row_has_no_metrics_of_training(run, directory):
   assert float(initial['test/num_examples']) == 8
 
 
-def test_batch_size_of_an_evaluation_has_no_effect(
-  model, process, monkeypatch
-):
+def test_batch_size_of_an_evaluation_has_no_effect(model, process, monkeypatch):
   computation = evaluation.build(model)
   state = process.initialize()
   one = training.federated_evaluation(process, computation, TEST)(state)

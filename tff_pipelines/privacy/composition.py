@@ -19,7 +19,7 @@ Method = Literal['gaussian', 'pld', 'rdp', 'pure']
 # Below this delta, the FFTs' rounding is no longer small beside delta.
 _LEAST_PLD_DELTA = 1e-12
 _INTERVAL = 1e-4
-_MAX_CELLS = 400_000
+_MAX_CELLS = 100_000
 
 
 class NoMethodError(errors.PipelineError):
