@@ -32,6 +32,8 @@ from tff_pipelines.programs import (
 )
 from tff_pipelines.reports import audit_record
 
+pytestmark = pytest.mark.slow
+
 ROUNDS, DELTA, CLIP = 2, 1e-2, 1.0
 # Far more coordinates than canaries.
 MODEL = image_classifiers.build_mlp(image_classifiers.Mlp(60, (80,), 3))

@@ -9,6 +9,8 @@ import pytest
 
 from tff_pipelines.reports import audit_record
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.privacy_audit'
 FLAGS = (

@@ -93,6 +93,7 @@ def test_final_table_has_epsilon_and_the_cohort_it_takes(whole):
   assert (path / 'report.html').exists()
 
 
+@pytest.mark.slow
 def test_a_run_killed_and_resumed_has_the_same_ledger(whole, tmp_path):
   path = tmp_path / 'run'
   process = subprocess.Popen(

@@ -6,6 +6,8 @@ import pytest
 
 from tff_pipelines.secagg import parameters
 
+pytestmark = pytest.mark.slow
+
 CHOSEN = parameters.SecAggParameters(50, 26)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tff_pipelines.secagg import parameters
 
+pytestmark = pytest.mark.slow
+
 # No promise on probabilities: 50 clients are too few, and aborts are wanted.
 CHOSEN = parameters.SecAggParameters(
   50, 3, degree=6, max_dropouts=25, security_bits=0, correctness_bits=0
