@@ -10,6 +10,8 @@ report.html to look at.
 
   --flagfile=tasks/flagfiles/digits/mnist.flags --data_dir=DIR
       MNIST, dealt evenly to 3,383 clients, the 2NN of McMahan et al. 2017
+  --attack=sign_flip,backdoor --aggregator=mean,median
+      lets a quarter of the clients attack, and tells who withstands them
 """
 
 import functools
@@ -17,12 +19,15 @@ import functools
 from tff_pipelines.cli import (
   aggregator_flags,
   app,
+  attack_flags,
   comparison,
+  defence_table,
   image_flags,
   run_flags,
   secure_sum_flags,
   training_flags,
 )
+from tff_pipelines.data import poisons
 from tff_pipelines.learning import fed_avg, optimizers
 from tff_pipelines.programs import results
 
@@ -36,6 +41,7 @@ _SERVER = training_flags.OptimizerFlags(
   'server', optimizers.OptimizerConfig('sgd', 1.0, momentum=0.5)
 )
 _AGGREGATOR = aggregator_flags.AggregatorFlags()
+_ATTACK = attack_flags.AttackFlags()
 _PROGRAM = training_flags.ProgramFlags(
   rounds=25,
   clients_per_round=20,
@@ -64,26 +70,37 @@ def main() -> None:
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
   build = functools.partial(
     fed_avg.build,
-    model,
+    _ATTACK.trained(model),
     client_optimizer=client_optimizer.build(),
     server_optimizer=_SERVER.get().build(),
+    attack=_ATTACK.strengths,
   )
-  trained = [
-    *_AGGREGATOR.systems(build, program_for, model, _SECURE_SUM),
-    aggregator_flags.secure_system(build, program_for()),
-  ]
+  federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   with _RUN.open(_APP, dataset, seed) as directory:
-    outcome = _SYSTEMS.run(
-      dataset,
-      model,
-      trained,
-      client_optimizer=client_optimizer,
-      batch_size=_PROGRAM.batch_size,
-      seed=seed,
-      columns=_COLUMNS,
-      directory=directory,
-      unavailable=_EXECUTION.unavailable,
-    )
+    if _ATTACK.requested:
+      pixels, _ = dataset.train.element_spec
+      outcome = defence_table.run(
+        dataset,
+        model,
+        federated,
+        aggregator=_AGGREGATOR,
+        attack=_ATTACK,
+        poison=poisons.of_images(pixels.shape[0], len(dataset.label_names)),
+        seed=seed,
+        directory=directory,
+      )
+    else:
+      outcome = _SYSTEMS.run(
+        dataset,
+        model,
+        [*federated, aggregator_flags.secure_system(build, program_for())],
+        client_optimizer=client_optimizer,
+        batch_size=_PROGRAM.batch_size,
+        seed=seed,
+        columns=_COLUMNS,
+        directory=directory,
+        unavailable=_EXECUTION.unavailable,
+      )
     _RUN.finish(
       directory,
       title=f'Digits: {dataset.name}',
@@ -91,6 +108,7 @@ def main() -> None:
       columns=outcome.columns,
       rows=outcome.rows,
       notes=outcome.notes,
+      sentence=outcome.sentence,
     )
 
 
@@ -98,7 +116,7 @@ _APP = app.Application(
   'digits',
   __doc__,
   [
-    _DATA, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR,
+    _DATA, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR, _ATTACK,
     _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN,
   ],
 )  # fmt: skip

@@ -11,6 +11,8 @@ with metrics.csv, results.json, the trained model, and report.html to look at.
       the SMS Spam Collection, dealt unevenly to 100 people: about 99 %
   --output_dir=RUN --predict="free prize, call now"
       uses the model of a run
+  --attack=sign_flip,backdoor --aggregator=mean,median
+      lets a quarter of the people attack, and tells who withstands them
 """
 
 import functools
@@ -18,7 +20,9 @@ import functools
 from tff_pipelines.cli import (
   aggregator_flags,
   app,
+  attack_flags,
   comparison,
+  defence_table,
   leak,
   run_flags,
   secure_sum_flags,
@@ -26,6 +30,7 @@ from tff_pipelines.cli import (
   text_flags,
   training_flags,
 )
+from tff_pipelines.data import poisons
 from tff_pipelines.learning import fed_avg, optimizers
 from tff_pipelines.programs import results
 
@@ -40,6 +45,7 @@ _SERVER = training_flags.OptimizerFlags(
   'server', optimizers.OptimizerConfig('sgd', 1.0)
 )
 _AGGREGATOR = aggregator_flags.AggregatorFlags()
+_ATTACK = attack_flags.AttackFlags()
 _PROGRAM = training_flags.ProgramFlags(
   rounds=40, clients_per_round=20, batch_size=10, evaluate_every=2
 )
@@ -76,28 +82,39 @@ def main() -> None:
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
   build = functools.partial(
     fed_avg.build,
-    classifier.functional,
+    _ATTACK.trained(classifier.functional),
     client_optimizer=client_optimizer.build(),
     server_optimizer=_SERVER.get().build(),
+    attack=_ATTACK.strengths,
   )
-  trained = [
-    *_AGGREGATOR.systems(
-      build, program_for, classifier.functional, _SECURE_SUM
-    ),
-    aggregator_flags.secure_system(build, program_for()),
-  ]
+  federated = _AGGREGATOR.systems(
+    build, program_for, classifier.functional, _SECURE_SUM
+  )
+  trained = [*federated, aggregator_flags.secure_system(build, program_for())]
   with _RUN.open(_APP, dataset, seed) as directory:
-    outcome = _SYSTEMS.run(
-      dataset,
-      classifier.functional,
-      trained,
-      client_optimizer=client_optimizer,
-      batch_size=_PROGRAM.batch_size,
-      seed=seed,
-      columns=_COLUMNS,
-      directory=directory,
-      unavailable=_EXECUTION.unavailable,
-    )
+    if _ATTACK.requested:
+      outcome = defence_table.run(
+        dataset,
+        classifier.functional,
+        federated,
+        aggregator=_AGGREGATOR,
+        attack=_ATTACK,
+        poison=poisons.of_texts(dataset.features),
+        seed=seed,
+        directory=directory,
+      )
+    else:
+      outcome = _SYSTEMS.run(
+        dataset,
+        classifier.functional,
+        trained,
+        client_optimizer=client_optimizer,
+        batch_size=_PROGRAM.batch_size,
+        seed=seed,
+        columns=_COLUMNS,
+        directory=directory,
+        unavailable=_EXECUTION.unavailable,
+      )
     program, seen = leak.readable(trained, [r['system'] for r in outcome.rows])
     leaked = leak.measure(
       directory,
@@ -118,6 +135,7 @@ def main() -> None:
       columns=outcome.columns,
       rows=outcome.rows,
       notes=[*outcome.notes, *leaked],
+      sentence=outcome.sentence,
     )
 
 
@@ -125,7 +143,7 @@ _APP = app.Application(
   'spam_classification',
   __doc__,
   [
-    _DATA, _FEATURES, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR,
+    _DATA, _FEATURES, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR, _ATTACK,
     _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN, _PREDICT,
   ],
 )  # fmt: skip

@@ -11,10 +11,12 @@ import pytest
 import tensorflow_federated as tff
 
 from tff_pipelines.aggregators import (
+  attackers,
   central_dp,
   clip_norms,
   distributed_dp,
   local_dp,
+  norm_bound,
   registry,
   server_noise,
 )
@@ -23,6 +25,7 @@ from tff_pipelines.cli import (
   comparison,
   flag_groups,
   private_aggregators,
+  private_request,
   secure_sum_flags,
   training_flags,
 )
@@ -97,7 +100,7 @@ def terms(found: comparison.TrainedSystem) -> privacy_log.PrivacyTerms:
 def test_every_registered_aggregator_is_a_choice(name, monkeypatch):
   row = registry.Aggregator(
     'what it does',
-    tff.aggregators.SumFactory,
+    lambda setting: tff.aggregators.SumFactory(),
     registry.AGGREGATORS[name].stack,
   )
   monkeypatch.setitem(registry.AGGREGATORS, name, row)
@@ -119,7 +122,7 @@ def test_default_is_the_mean():
   assert type(factory(system())) is tff.aggregators.MeanFactory
 
 
-@pytest.mark.parametrize('given', ['median', '', 'mean,median', 'mean,mean'])
+@pytest.mark.parametrize('given', ['mode', '', 'mean,mode', 'mean,mean'])
 def test_aggregators_that_there_are_not_or_twice_are_refused(given):
   with pytest.raises(aggregator_flags.AggregatorError) as raised:
     system(f'--aggregator={given}')
@@ -139,6 +142,50 @@ def test_privacy_cannot_be_added_to_other_aggregators(name, flag):
     'noise and weights or bounds clients otherwise than a guarantee needs',
   ):
     system(f'--aggregator={name}', f'--{flag}=1')
+
+
+# Attackers that are tolerated.
+
+
+TOLERATING = ('trimmed_mean', 'krum', 'multi_krum')
+
+
+@pytest.mark.parametrize('name', TOLERATING)
+@pytest.mark.parametrize(
+  'given, tolerated', [([], 5), (['--tolerated_attackers=3'], 3)]
+)
+def test_a_quarter_of_the_cohort_is_tolerated_by_default(
+  name, given, tolerated
+):
+  made = factory(system(f'--aggregator={name}', *given))
+  assert made.tolerated_attackers == tolerated
+  assert made.max_clients == 20
+
+
+def test_random_cohorts_tolerate_a_quarter_of_the_expected_one():
+  made = factory(system('--aggregator=trimmed_mean', '--participation=poisson'))
+  assert made.tolerated_attackers == 5
+  assert made.max_clients == 200
+
+
+@pytest.mark.parametrize('name', TOLERATING)
+def test_more_attackers_than_the_cohort_tolerates_are_refused(name):
+  with pytest.raises(
+    attackers.TooManyAttackersError, match='10 attackers, found 20; tolerate'
+  ):
+    system(f'--aggregator={name}', '--tolerated_attackers=10')
+
+
+def test_norm_bound_that_is_given_arrives():
+  made = factory(system('--aggregator=norm_bound', '--norm_bound=0.5'))
+  assert type(made) is norm_bound.NormBoundFactory
+  assert made.norm_bound == 0.5
+
+
+def test_norm_bound_is_the_median_by_default():
+  made = factory(system('--aggregator=norm_bound'))
+  assert type(made) is norm_bound.MedianNormBoundFactory
+  assert made.max_clients == 20
 
 
 # Privacy that is asked for.
@@ -448,10 +495,13 @@ def test_target_out_of_reach_is_refused():
     ('dp_fixed', '--bits_per_coordinate=12'),
     ('local_dp', '--distributed_noise=skellam'),
     ('distributed_dp', '--local_noise=laplace'),
+    ('mean', '--tolerated_attackers=1'),
+    ('median', '--tolerated_attackers=1'),
+    ('zeroing', '--norm_bound=1'),
   ],
 )
 def test_flags_without_effect_are_refused(name, useless):
-  target = [] if name == 'mean' else ['--epsilon=8']
+  target = ['--epsilon=8'] if name in PRIVATE else []
   flag = re.match(r'--(\w+)', useless)[1]
   with pytest.raises(
     flag_groups.FlagError,
@@ -532,7 +582,7 @@ def test_request_needs_one_target(given, found):
     1, participation.Participation(4, 2), batching.Batching(1), seed=0
   )
   with pytest.raises(flag_groups.FlagError) as raised:
-    private_aggregators.Request(program, num_coordinates=1, **given)
+    private_request.Request(program, num_coordinates=1, **given)
   assert str(raised.value) == (
     'Expected one of --epsilon and --noise_multiplier with a private '
     f'aggregator, found {found}; there is no usual privacy.'

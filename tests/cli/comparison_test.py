@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
-from tff_pipelines.cli import comparison, flag_groups
+from tff_pipelines.cli import aggregator_flags, comparison, flag_groups
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching, population
 from tff_pipelines.execution import contexts
@@ -382,3 +382,13 @@ def test_no_effort_is_refused_by_name(system):
     match=rf'^Expected --{system}_epochs of at least 1, found 0\.$',
   ):
     parsed(f'--{system}_epochs=0').check()
+
+
+def test_aggregators_of_a_system_that_is_not_chosen_are_refused():
+  aggregator_flags.AggregatorFlags()
+  with pytest.raises(flag_groups.FlagError) as raised:
+    parsed('--system=central,local', '--aggregator=mean').check()
+  assert str(raised.value) == (
+    'Expected federated in --system where --aggregator is given, found '
+    '--system=central,local, with which it has no effect; remove one of them.'
+  )

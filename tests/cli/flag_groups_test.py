@@ -203,3 +203,22 @@ def test_one_element_of_a_list_is_enough_to_have_an_effect(chosen, told):
     return
   with pytest.raises(flag_groups.FlagError, match=told):
     meal.check()
+
+
+@pytest.mark.parametrize(
+  'given, numbers', [('3,-4', (3, -4)), ('', ()), ('7', (7,))]
+)
+def test_whole_numbers_of_a_list(given, numbers):
+  holder = flag_groups.FlagGroup('Sizes').define('sizes', ['1'], 'sizes')
+  parse(f'--sizes={given}')
+  assert flag_groups.whole_numbers(holder, '2,3') == numbers
+
+
+def test_numbers_that_are_not_whole_are_refused():
+  holder = flag_groups.FlagGroup('Sizes').define('sizes', ['1'], 'sizes')
+  parse('--sizes=3,4.5')
+  with pytest.raises(flag_groups.FlagError) as raised:
+    flag_groups.whole_numbers(holder, '2,3')
+  assert str(raised.value) == (
+    'Expected whole numbers in --sizes, such as 2,3, found 3,4.5.'
+  )

@@ -9,7 +9,7 @@ import pytest
 
 from tff_pipelines.cli import flag_groups, text_flags
 from tff_pipelines.core import errors
-from tff_pipelines.data import tabular, text_classification
+from tff_pipelines.data import row_files, text_classification
 
 CSV = b"""person,body,kind
 ann,win a prize,junk
@@ -167,7 +167,7 @@ def test_encoding_and_bad_rows_of_ones_own(tmp_path):
 def test_bad_row_is_one_sentence_with_its_line(tmp_path, row, told):
   path = tmp_path / 'inbox.csv'
   path.write_bytes(b'client,text,label\nbob,hi,ham\n' + row)
-  with pytest.raises(tabular.MalformedRowError) as raised:
+  with pytest.raises(row_files.MalformedRowError) as raised:
     load('--dataset=csv', f'--csv_path={path}')
   message = str(raised.value)
   assert isinstance(raised.value, errors.PipelineError)
@@ -182,7 +182,7 @@ def test_empty_file_is_one_sentence(tmp_path, content, found):
   path = tmp_path / 'inbox.csv'
   path.write_bytes(content)
   with pytest.raises(
-    tabular.NoRowsError, match=f'^Expected rows in {path}, found {found}'
+    row_files.NoRowsError, match=f'^Expected rows in {path}, found {found}'
   ):
     load('--dataset=csv', f'--csv_path={path}')
 

@@ -16,10 +16,16 @@ from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import (
   central_dp,
   clip_norms,
+  coordinate_median,
   distributed_dp,
+  geometric_median,
+  krum,
   local_dp,
+  norm_bound,
   randomized_counts,
   server_noise,
+  trimmed_mean,
+  zeroing,
 )
 from tff_pipelines.execution import contexts
 from tff_pipelines.execution.xla import context
@@ -109,6 +115,20 @@ FACTORIES = {
       1.0, banded_factorization.square_root_strategy(3, 2)
     )
   ),
+  # The largest cohort below is of 6.
+  'median': lambda: coordinate_median.CoordinateMedianFactory(6),
+  'trimmed mean': lambda: trimmed_mean.TrimmedMeanFactory(6, 1),
+  # Of the cohorts of 4 and 1, the median.
+  'Krum': lambda: krum.KrumFactory(6, 1),
+  'Multi-Krum': lambda: krum.MultiKrumFactory(6, 1),
+  'geometric median': lambda: geometric_median.UniformGeometricMedianFactory(6),
+  'geometric median, weighted': lambda: geometric_median.GeometricMedianFactory(
+    6
+  ),
+  'norm bound': lambda: norm_bound.NormBoundFactory(0.5),
+  'norm bound, median': lambda: norm_bound.MedianNormBoundFactory(6),
+  'zeroing, fixed': lambda: zeroing.ZeroingFactory(0.5),
+  'zeroing, median': lambda: zeroing.MedianZeroingFactory(6),
   # Its noise is a function of the test seed, the round and the update.
   'distributed DP, discrete Gaussian': lambda: _distributed(
     'discrete_gaussian'

@@ -82,3 +82,41 @@ def test_a_side_without_examples_has_no_shares():
     'train  1 clients, 0 examples (a client: min 0, median 0, max 0); '
     'ham 0.0%, spam 0.0%'
   )
+
+
+def test_many_labels_have_no_single_share_worth_telling():
+  dataset = population.FederatedDataset(
+    name='',
+    train=side(alice=[0, 1, 2, 2]),
+    test=side(bob=[1]),
+    label_names=('0', '1', '2'),
+    provenance={},
+  )
+  assert client_table.summary(dataset) == (
+    'train  1 clients, 4 examples (a client: min 4, median 4, max 4); '
+    '0 25.0%, 1 25.0%, 2 50.0%\n'
+    'test   1 clients, 1 examples (a client: min 1, median 1, max 1); '
+    '0 0.0%, 1 100.0%, 2 0.0%'
+  )
+
+
+def test_labels_that_are_floats_are_counted():
+  owned = population.ArrayPopulation(
+    (np.zeros([3, 2]), np.array([0.0, 1.0, 1.0], np.float32)),
+    {'alice': np.arange(3)},
+  )
+  np.testing.assert_array_equal(client_table.label_counts(owned, 2), [[1, 2]])
+
+
+def test_measurements_have_no_labels_to_count():
+  measured = population.ArrayPopulation(
+    (np.zeros([2, 2]), np.array([-3.5, 21.0], np.float32)),
+    {'alice': np.arange(2)},
+  )
+  dataset = population.FederatedDataset('', measured, measured, (), {})
+  assert client_table.summary(dataset).splitlines()[0] == (
+    'train  1 clients, 2 examples (a client: min 2, median 2, max 2)'
+  )
+  assert client_table.to_csv(dataset) == (
+    'client_id,train_examples,test_examples\nalice,2,2\n'
+  )

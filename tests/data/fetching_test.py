@@ -493,3 +493,16 @@ def test_a_full_disk_is_an_error_of_the_folder(server, tmp_path, monkeypatch):
 )
 def test_task_binaries_print_every_error_as_one_sentence(error):
   assert issubclass(error, errors.PipelineError)
+
+
+@pytest.mark.parametrize('where', ['data.bin', 'folder/data.bin'])
+def test_a_file_is_found_in_its_folder_and_in_the_folder_itself(
+  tmp_path, where
+):
+  path = tmp_path / where
+  path.parent.mkdir(exist_ok=True)
+  path.write_bytes(CONTENT)
+  file = fetching.DataFile(
+    'folder/data.bin', SHA256, len(CONTENT), 'nowhere://', 'nowhere://'
+  )
+  assert fetching.locate_bare(file, tmp_path) == path

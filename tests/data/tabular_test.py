@@ -1,7 +1,5 @@
 import csv
 import hashlib
-import io
-import itertools
 import json
 import pathlib
 
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 
 from tff_pipelines.core import errors
-from tff_pipelines.data import tabular
+from tff_pipelines.data import row_files, tabular
 
 HEADER = b'person,text,label\n'
 
@@ -26,7 +24,7 @@ def write(tmp_path):
   return written
 
 
-def error_of(load, source, kind=tabular.MalformedRowError) -> str:
+def error_of(load, source, kind=row_files.MalformedRowError) -> str:
   """Returns the message after the path, which has to be one sentence."""
   with pytest.raises(kind) as raised:
     load(source)
@@ -36,11 +34,11 @@ def error_of(load, source, kind=tabular.MalformedRowError) -> str:
   return message.replace(str(source.path), source.path.name)
 
 
-def csv_error(source, kind=tabular.MalformedRowError) -> str:
+def csv_error(source, kind=row_files.MalformedRowError) -> str:
   return error_of(tabular.load_csv, source, kind)
 
 
-def jsonl_error(source, kind=tabular.MalformedRowError) -> str:
+def jsonl_error(source, kind=row_files.MalformedRowError) -> str:
   return error_of(tabular.load_jsonl, source, kind)
 
 
@@ -182,29 +180,6 @@ def test_fields_can_be_longer_than_the_csv_module_allows(write):
   assert tabular.load_csv(write(content)).texts == (text, text)
 
 
-def test_splitting_agrees_with_the_csv_module_on_every_short_file():
-  num_files = num_broken = 0
-  for length in range(7):
-    for characters in itertools.product('a",\n', repeat=length):
-      content = ''.join(characters)
-      lines = content.encode().splitlines(keepends=True)
-      contents = tabular._Contents([x.decode() for x in lines], {}, '')
-      found = list(tabular._csv_records(pathlib.Path('x'), contents, ','))
-      is_broken = any(isinstance(r, tabular.MalformedRowError) for r in found)
-      reader = csv.reader(io.StringIO(content, newline=''), strict=True)
-      try:
-        expected = [fields for fields in reader if fields]
-      except csv.Error:
-        assert is_broken, content
-        num_broken += 1
-      else:
-        assert not is_broken, content
-        assert [fields for _, fields in found] == expected, content
-      num_files += 1
-  assert num_files == sum(4**n for n in range(7))
-  assert 0 < num_broken < num_files
-
-
 # Encodings.
 
 
@@ -272,7 +247,7 @@ def test_utf_16_is_recognized_by_its_mark(write):
 def test_bytes_that_cannot_be_cut_into_lines_are_an_error_of_the_file(write):
   content = HEADER.decode().encode('utf-16-le') + b'\x00\xd8a'
   source = write(content, encoding='utf-16-le', skip_bad_rows=True)
-  assert csv_error(source, tabular.UnreadableFileError) == (
+  assert csv_error(source, row_files.UnreadableFileError) == (
     'Expected utf-16-le text in inbox.csv, found something else at offset 36; '
     "pass the file's real encoding as --csv_encoding."
   )
@@ -442,7 +417,7 @@ def test_a_json_value_of_the_wrong_type(write, key, value, expected, found):
 def test_no_file(tmp_path):
   source = tabular.TabularSource(tmp_path / 'none.csv', 'a', 'b', 'c')
   for load in (tabular.load_csv, tabular.load_jsonl):
-    assert error_of(load, source, tabular.UnreadableFileError) == (
+    assert error_of(load, source, row_files.UnreadableFileError) == (
       'Expected a file at none.csv, found none; correct the path.'
     )
 
@@ -450,7 +425,7 @@ def test_no_file(tmp_path):
 def test_a_directory(tmp_path):
   source = tabular.TabularSource(tmp_path, 'a', 'b', 'c')
   for load in (tabular.load_csv, tabular.load_jsonl):
-    assert error_of(load, source, tabular.UnreadableFileError) == (
+    assert error_of(load, source, row_files.UnreadableFileError) == (
       f'Expected a file at {tmp_path.name}, found a directory; give the path '
       'of a file in it.'
     )
@@ -459,7 +434,7 @@ def test_a_directory(tmp_path):
 def test_a_path_through_a_file(write):
   source = write(HEADER)
   beneath = tabular.TabularSource(source.path / 'x.csv', 'a', 'b', 'c')
-  assert csv_error(beneath, tabular.UnreadableFileError) == (
+  assert csv_error(beneath, row_files.UnreadableFileError) == (
     'Could not read x.csv (Not a directory); make it readable.'
   )
 
@@ -467,20 +442,20 @@ def test_a_path_through_a_file(write):
 @pytest.mark.parametrize('content', [b'', b'\n\r\n', b'\xef\xbb\xbf'])
 def test_an_empty_file(write, content):
   for load in (tabular.load_csv, tabular.load_jsonl):
-    assert error_of(load, write(content), tabular.NoRowsError) == (
+    assert error_of(load, write(content), row_files.NoRowsError) == (
       'Expected rows in inbox.csv, found nothing; add labelled texts.'
     )
 
 
 def test_only_a_header(write):
-  assert csv_error(write(HEADER + b'\n'), tabular.NoRowsError) == (
+  assert csv_error(write(HEADER + b'\n'), row_files.NoRowsError) == (
     'Expected rows in inbox.csv, found only a header; add labelled texts.'
   )
 
 
 def test_a_missing_column_even_when_bad_rows_are_skipped(write):
   source = write(b'\nname,text,label\nann,Hi,ham\n', skip_bad_rows=True)
-  assert csv_error(source, tabular.ColumnError) == (
+  assert csv_error(source, row_files.ColumnError) == (
     "inbox.csv, line 2: expected one column 'person', found none among the "
     "columns 'name', 'text', 'label'; correct the header or the name of the "
     'column.'
@@ -489,7 +464,7 @@ def test_a_missing_column_even_when_bad_rows_are_skipped(write):
 
 def test_a_needed_column_that_is_there_twice(write):
   source = write(b'person,text,label,text\nann,Hi,ham,Ho\n')
-  assert csv_error(source, tabular.ColumnError) == (
+  assert csv_error(source, row_files.ColumnError) == (
     "inbox.csv, line 1: expected one column 'text', found 2 among the columns "
     "'person', 'text', 'label', 'text'; correct the header or the name of the "
     'column.'
@@ -572,7 +547,7 @@ def test_without_a_bad_row_skipping_changes_nothing(write):
 
 def test_nothing_but_bad_rows_is_an_error(write):
   source = write(HEADER + b',Hi,ham\nann,,ham\n', skip_bad_rows=True)
-  assert csv_error(source, tabular.NoRowsError) == (
+  assert csv_error(source, row_files.NoRowsError) == (
     'Expected usable rows in inbox.csv, found 2 rows which are all bad, the '
     "first of them: inbox.csv, line 2: expected a person in 'person', found "
     'none; fill it in, or remove the row.'
@@ -599,7 +574,7 @@ def assert_invalid(message: str, **options) -> None:
     'text_column': 'text',
     'label_column': 'label',
   }
-  with pytest.raises(tabular.InvalidSourceError) as raised:
+  with pytest.raises(row_files.InvalidSourceError) as raised:
     tabular.TabularSource(pathlib.Path('x.csv'), **columns | options)
   assert str(raised.value) == message
   assert isinstance(raised.value, errors.PipelineError)

@@ -49,3 +49,22 @@ def test_no_place_to_keep_it_is_one_sentence(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(files.SavingFailedError, match='Expected to write part'):
     kept_results.KeptResults(tmp_path / 'file').get('part', lambda: 3)
+
+
+def test_what_is_missing_is_computed_together(tmp_path):
+  kept = kept_results.KeptResults(tmp_path)
+  kept.get('b', lambda: 'kept')
+  asked = []
+
+  def compute(names):
+    asked.append(names)
+    return [f'new {name}' for name in names]
+
+  for _ in range(2):
+    found = kept.get_all(['c', 'b', 'a'], compute)
+    assert found == ['new c', 'kept', 'new a']
+  assert asked == [['c', 'a']]
+
+
+def test_nothing_asked_is_nothing_computed(tmp_path):
+  assert kept_results.KeptResults(tmp_path).get_all([], pytest.fail) == []

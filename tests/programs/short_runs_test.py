@@ -51,3 +51,13 @@ def test_the_state_is_that_of_a_run_with_records(tmp_path):
   )
   found = short_runs.train(process(), PEOPLE, PROGRAM)
   assert found == pytest.approx(float(recorded.state))
+
+
+def test_all_states_are_observed():
+  seen = []
+  last = short_runs.train(
+    process(), PEOPLE, PROGRAM, lambda *both: seen.append(both)
+  )
+  assert [round_num for round_num, _ in seen] == [0, 1, 2, 3, 4, 5]
+  assert seen[0][1] == 0
+  assert seen[-1][1] == last == by_hand()

@@ -44,3 +44,34 @@ def test_dollars_are_drawn_as_dollars():
   # Matplotlib would refuse this as mathematics.
   figure.text(0.5, 0.5, appearance.label(r'$\frac{$ and \$'))
   figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+  ('values', 'expected'),
+  [
+    ([1, 2, 4, 8], True),
+    ([2, 4, 10, 20, 40, 80, 250], True),
+    ([1, 2, 3, 4, 5, 6, 7, 8], False),
+    ([0, 1, 2, 4, 8], False),
+    ([1, 100], False),
+    ([], False),
+  ],
+)
+def test_values_that_double(values, expected):
+  assert appearance.doubles(values) == expected
+
+
+def test_ticks_are_at_the_values_that_were_tried():
+  axes = appearance.figure(2).subplots()
+  appearance.value_axis(axes, [8, 1, 4, 2, 4])
+  assert axes.get_xscale() == 'log'
+  assert axes.get_xticks().tolist() == [1, 2, 4, 8]
+  appearance.value_axis(axes, range(1, 21), most=8)
+  assert len(axes.get_xticks()) <= 8
+
+
+def test_the_ground_says_who_can_see_a_figure():
+  assert appearance.is_simulation_only(
+    appearance.figure(2, simulation_only=True)
+  )
+  assert not appearance.is_simulation_only(appearance.figure(2))

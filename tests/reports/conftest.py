@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.reports import map_world
+
 COLUMNS = [
   {
     'key': 'accuracy',
@@ -72,9 +74,14 @@ class RunWriter:
     leak: Any = None,
     privacy: dict[str, Any] | None = None,
     audit: Any = None,
+    personalization: Table | None = None,
+    maps: str | None = None,
     **results: Any,
   ) -> pathlib.Path:
-    """Writes one; what is not given is missing."""
+    """Writes one; what is not given is missing.
+
+    `maps` is what all names and titles in maps/ begin with.
+    """
     self._number += 1
     run_dir = self._directory / f'run{self._number}'
     content = {
@@ -96,6 +103,10 @@ class RunWriter:
       _write(run_dir / 'simulation_only/clients.csv', clients)
     if local_models is not None:
       _write(run_dir / 'simulation_only/local_models.csv', local_models)
+    if personalization is not None:
+      _write(run_dir / 'simulation_only/personalization.csv', personalization)
+    if maps is not None:
+      map_world.Writer(run_dir, text=maps).everything()
     if leak is not None:
       path = run_dir / 'simulation_only/leak.json'
       path.parent.mkdir(exist_ok=True)
@@ -125,7 +136,7 @@ class RunWriter:
     return _details_of(name)
 
   def complete(self, *, num_clients: int = 3, **changes: Any) -> pathlib.Path:
-    """Writes a run with every file."""
+    """Writes a run with every file, but maps/ only if asked for."""
     return self(
       **{
         'manifest': {
@@ -145,6 +156,7 @@ class RunWriter:
         'audit': self.audit_of(),
         'clients': clients_table(num_clients),
         'local_models': local_models_table(num_clients),
+        'personalization': personalization_table(num_clients),
         'leak': self.leak_of(),
         'details': self.details_of(),
       }
@@ -191,6 +203,14 @@ def local_models_table(num_clients: int) -> Table:
   head = ('client_id', 'train_examples', 'accuracy', 'auc')
   return head, [
     (f'{i:04d}', 2 * i + 3, 0.5 + 0.4 * i / num_clients, '')
+    for i in range(num_clients)
+  ]
+
+
+def personalization_table(num_clients: int, group: str = 'honest') -> Table:
+  head = ('client_id', 'group', 'before_accuracy', 'after_accuracy')
+  return head, [
+    (f'{i:04d}', group if i else 'outlier', 0.5 + 0.3 * i / num_clients, 0.9)
     for i in range(num_clients)
   ]
 

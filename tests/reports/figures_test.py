@@ -37,12 +37,53 @@ def test_a_run_without_files_has_no_figure_but_the_comparison(write_run):
   ]
 
 
-def test_a_complete_run_has_every_figure(write_run):
-  drawn = figures.draw_all(run_reader.read(write_run.complete()), dpi=20)
-  assert list(drawn) == [kind.name for kind in figures.KINDS]
-  for picture in drawn.values():
+@pytest.fixture(scope='module')
+def complete_pictures(make_run_writer):
+  """All pictures of a complete run: drawn once, since that takes seconds."""
+  run_dir = make_run_writer().complete(maps='')
+  return figures.draw_all(run_reader.read(run_dir), dpi=20)
+
+
+def test_a_complete_run_has_every_figure(complete_pictures):
+  kinds = [
+    kind.name
+    for name in complete_pictures
+    for kind in figures.KINDS
+    if kind.owns(name)
+  ]
+  # In their order; of three sweeps three pictures.
+  assert kinds == [
+    kind.name
+    for kind in figures.KINDS
+    for _ in range(3 if kind.name == 'sweep_picture' else 1)
+  ]
+  for picture in complete_pictures.values():
     assert picture.png.startswith(b'\x89PNG')
-    assert 'federated, central, local' in picture.alt
+    assert b'<svg' in picture.svg
+    if picture.record is None:
+      assert 'federated, central, local' in picture.alt
+
+
+def test_pictures_of_maps_know_their_record_and_who_can_see_them(
+  complete_pictures,
+):
+  drawn = complete_pictures
+  picture = drawn['sweep_picture_points']
+  assert picture.record == 'sweep_points'
+  assert picture.alt.endswith('(More or fewer: points).')
+  assert picture.simulation_only
+  assert drawn['gap_picture'].simulation_only
+  assert not drawn['privacy_picture'].simulation_only
+  assert drawn['sweep_table_merge_points'].record == 'sweep_merge_points'
+  assert drawn['sweep_overview'].record is None
+
+
+def test_a_kind_owns_its_files_and_no_others():
+  kinds = {kind.name: kind for kind in figures.KINDS}
+  assert kinds['sweep_picture'].owns('sweep_picture')
+  assert kinds['sweep_picture'].owns('sweep_picture_points')
+  assert not kinds['sweep_picture'].owns('sweep_overview')
+  assert not kinds['client_data'].owns('client_data_of_mine')
 
 
 def test_header_only_files_have_no_figure(write_run):
@@ -55,84 +96,106 @@ def test_header_only_files_have_no_figure(write_run):
   assert list(drawn) == ['system_comparison']
 
 
+@pytest.fixture(scope='module', params=['plain', 'hostile', 'many'])
+def drawn(request, make_run_writer):
+  """Every figure by its kind: drawn once for both tests."""
+  run = run_reader.read(_write(request.param, make_run_writer()))
+  found = {
+    kind.name: [drawing.figure for drawing in kind.drawings(run)]
+    for kind in figures.KINDS
+  }
+  for of_kind in found.values():
+    for figure in of_kind:
+      figure.draw_without_rendering()
+  return found
+
+
+def _write(how, write_run):
+  if how == 'plain':
+    return write_run.complete(num_clients=30, maps='')
+  if how == 'many':
+    return write_run.complete(num_clients=400)
+  columns = [
+    {**column, 'title': f'{column["title"]} {_EVIL}'}
+    for column in write_run.columns
+  ]
+  rows = [
+    {**write_run.federated, 'system': f'{index} {_EVIL}'} for index in range(6)
+  ]
+  labels = [f'train:{index} {_EVIL}' for index in range(30)]
+  metrics = (
+    (
+      'round_num',
+      'test/accuracy',
+      'train/loss',
+      'privacy/epsilon',
+      f'a/{_EVIL}',
+    ),
+    [(0, 0.5, 1, 1, 1), (1, 0.6, 2, 2, 2)],
+  )
+  return write_run(
+    rows=[*rows, write_run.local],
+    columns=columns,
+    title=_EVIL,
+    metrics={'federated': metrics, 'some other system': metrics},
+    privacy={
+      'federated': write_run.privacy_of(
+        mechanism={'kind': _EVIL},
+        assumptions=[_EVIL],
+        unit=_EVIL,
+        method=_EVIL,
+      ),
+      'some other system': write_run.privacy_of(),
+    },
+    audit=write_run.audit_of(_EVIL),
+    clients=(
+      ('client_id', *labels),
+      [(f'{index} {_EVIL}', *range(30)) for index in range(25)],
+    ),
+    local_models=(
+      ('client_id', 'train_examples', 'accuracy'),
+      [(_EVIL, 1, 0.5), (_EVIL, 2, 0.6)],
+    ),
+    personalization=(
+      ('client_id', 'group', 'before_accuracy', 'after_accuracy'),
+      [(str(i), f'{i % 3} {_EVIL}', 0.5, 0.6) for i in range(9)],
+    ),
+    maps=_EVIL,
+    leak=write_run.leak_of(_EVIL, _EVIL),
+    details=write_run.details_of(_EVIL),
+  )
+
+
 class TestNothingLeavesItsPicture:
-  @pytest.fixture(params=['plain', 'hostile', 'many'])
-  def run_dir(self, request, write_run):
-    if request.param == 'plain':
-      return write_run.complete(num_clients=30)
-    if request.param == 'many':
-      return write_run.complete(num_clients=400)
-    columns = [
-      {**column, 'title': f'{column["title"]} {_EVIL}'}
-      for column in write_run.columns
-    ]
-    rows = [
-      {**write_run.federated, 'system': f'{index} {_EVIL}'}
-      for index in range(6)
-    ]
-    labels = [f'train:{index} {_EVIL}' for index in range(30)]
-    metrics = (
-      (
-        'round_num',
-        'test/accuracy',
-        'train/loss',
-        'privacy/epsilon',
-        f'a/{_EVIL}',
-      ),
-      [(0, 0.5, 1, 1, 1), (1, 0.6, 2, 2, 2)],
-    )
-    return write_run(
-      rows=[*rows, write_run.local],
-      columns=columns,
-      title=_EVIL,
-      metrics={'federated': metrics, 'some other system': metrics},
-      privacy={
-        'federated': write_run.privacy_of(
-          mechanism={'kind': _EVIL},
-          assumptions=[_EVIL],
-          unit=_EVIL,
-          method=_EVIL,
-        ),
-        'some other system': write_run.privacy_of(),
-      },
-      audit=write_run.audit_of(_EVIL),
-      clients=(
-        ('client_id', *labels),
-        [(f'{index} {_EVIL}', *range(30)) for index in range(25)],
-      ),
-      local_models=(
-        ('client_id', 'train_examples', 'accuracy'),
-        [(_EVIL, 1, 0.5), (_EVIL, 2, 0.6)],
-      ),
-      leak=write_run.leak_of(_EVIL, _EVIL),
-      details=write_run.details_of(_EVIL),
-    )
+  @pytest.mark.parametrize('kind', figures.KINDS, ids=lambda kind: kind.name)
+  def test(self, drawn, kind):
+    for figure in drawn[kind.name]:
+      used = figure.get_tightbbox()  # In inches, of all that is drawn.
+      width, height = figure.get_size_inches()
+      assert used.x0 >= -0.01
+      assert used.y0 >= -0.01
+      assert used.x1 <= width + 0.01
+      assert used.y1 <= height + 0.01
 
   @pytest.mark.parametrize('kind', figures.KINDS, ids=lambda kind: kind.name)
-  def test(self, run_dir, kind):
-    figure = _drawing(kind.draw, run_dir)
-    figure.draw_without_rendering()
-    used = figure.get_tightbbox()  # In inches, of all that is drawn.
-    width, height = figure.get_size_inches()
-    assert used.x0 >= -0.01
-    assert used.y0 >= -0.01
-    assert used.x1 <= width + 0.01
-    assert used.y1 <= height + 0.01
-
-  @pytest.mark.parametrize('kind', figures.KINDS, ids=lambda kind: kind.name)
-  def test_nor_runs_a_title_into_a_remark(self, run_dir, kind):
-    figure = _drawing(kind.draw, run_dir)
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-      title, remark = (
-        next(
-          text.get_window_extent()
-          for text in axes.findobj(matplotlib.text.Text)
-          if text.get_text() == axes.get_title(side)
+  def test_nor_runs_a_title_into_a_remark(self, drawn, kind):
+    for figure in drawn[kind.name]:
+      for axes in figure.axes:
+        title, remark = (
+          next(
+            text.get_window_extent()
+            for text in axes.findobj(matplotlib.text.Text)
+            if text.get_text() == axes.get_title(side)
+          )
+          for side in ('left', 'right')
         )
-        for side in ('left', 'right')
-      )
-      assert remark.width == 0 or title.x1 < remark.x0
+        assert remark.width == 0 or title.x1 < remark.x0
+
+  def test_and_nothing_is_missing(self, drawn):
+    maps = {kind.name for kind in figures.KINDS if kind.maps is not None}
+    missing = {name for name, of_kind in drawn.items() if not of_kind}
+    # The run of many clients has no maps.
+    assert missing in (set(), maps | {'sweep_overview'})
 
 
 class TestLearningCurves:

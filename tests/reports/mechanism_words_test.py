@@ -42,6 +42,7 @@ _SHARES = {'noise_stddev': 3.0, 'l2_sensitivity': 6.0, 'num_coordinates': 8}
     (_setting('LocalGaussian', noise_multiplier=5.0), 20.0),
     (_setting('LocalLaplace', noise_multiplier=5.0), 20.0 * math.sqrt(2.0)),
     (_setting('RandomizedResponse', noise_probability=0.5), None),
+    (_setting('UnaryEncoding', noise_probability=0.5, num_values=8), None),
     (_setting('Unheard', noise_multiplier=1.0), None),
     (_setting('Gaussian'), None),
     (_setting('Geometric', noise_scale=0.0, l1_sensitivity=1), None),

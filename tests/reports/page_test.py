@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from tests.reports import map_world
 from tff_pipelines.reports import __main__ as main
 from tff_pipelines.reports import page, run_reader
 
@@ -52,12 +53,12 @@ def _read(path):
 @pytest.fixture(scope='module')
 def complete_page(make_run_writer):
   """The page of a complete run: drawn once, since that takes a second."""
-  return page.write(make_run_writer().complete(), dpi=20)
+  return page.write(make_run_writer().complete(maps=''), dpi=20)
 
 
 def test_the_page_loads_nothing_but_itself(complete_page):
   reader = _read(complete_page)
-  assert len(reader.loads) == 14
+  assert len(reader.loads) == 30
   assert all(load.startswith('data:image/png;base64,') for load in reader.loads)
   content = complete_page.read_text()
   assert 'http' not in content.replace('http-equiv', '')
@@ -101,7 +102,7 @@ def test_the_clients_table_is_that_of_the_clients(complete_page):
 def test_every_picture_has_an_alternative(complete_page):
   reader = _read(complete_page)
   images = [attributes for tag, attributes in reader.elements if tag == 'img']
-  assert len(images) == 14
+  assert len(images) == 30
   assert all(len(image['alt']) > 20 for image in images)
 
 
@@ -109,21 +110,67 @@ def test_the_pictures_lie_beside_the_page(complete_page):
   run_dir = complete_page.parent
   assert complete_page.name == 'report.html'
   assert sorted(path.name for path in (run_dir / 'figures').iterdir()) == [
-    'attack_curves.png',
-    'canary_picture.png',
-    'client_data.png',
-    'epsilon_by_round.png',
-    'learning_curves.png',
-    'local_models.png',
-    'loss_curves.png',
-    'masking_picture.png',
-    'metric_by_epsilon.png',
-    'other_metrics.png',
-    'outlier_picture.png',
-    'phase_costs.png',
-    'server_view.png',
-    'system_comparison.png',
+    f'{name}.{suffix}'
+    for name in (
+      'attack_curves',
+      'canary_picture',
+      'client_data',
+      'defence_table',
+      'drift_picture',
+      'epsilon_by_round',
+      'excluded_picture',
+      'fairness_picture',
+      'gap_picture',
+      'learning_curves',
+      'local_models',
+      'loss_curves',
+      'masking_picture',
+      'merge_maps',
+      'merge_picture',
+      'metric_by_epsilon',
+      'other_metrics',
+      'outlier_picture',
+      'outliers_picture',
+      'personalization_picture',
+      'phase_costs',
+      'privacy_picture',
+      'server_view',
+      'station_map',
+      'sweep_overview',
+      'sweep_picture_noise',
+      'sweep_picture_points',
+      'sweep_picture_users',
+      'sweep_table_merge_points',
+      'system_comparison',
+    )
+    for suffix in ('png', 'svg')
   ]
+
+
+def test_each_map_record_is_a_section(complete_page):
+  content = complete_page.read_text()
+  sections = re.findall(r'<section( class="apart")?>\n<h2>(.*?)</h2>', content)
+  apart = {title: bool(mark) for mark, title in sections}
+  assert apart['Models that meet now and then']
+  assert apart['All knobs']
+  assert not apart['Users who report cold everywhere']
+  assert not apart['Noise that hides a user']
+  titles = [title for _, title in sections]
+  assert titles.index('All knobs') + 1 == titles.index('More or fewer: noise')
+  assert titles[0:2] == ['The idea', 'Result']
+  assert titles[2] == 'Models that meet now and then'
+  assert '<li>Each seed is another world.</li>' in content
+
+
+def test_within_a_section_what_only_a_simulation_sees_is_apart(complete_page):
+  content = complete_page.read_text()
+  section = content[content.index('<h2>Noise that hides a user') :]
+  section = section[: section.index('</section>')]
+  server, _, hidden = section.partition('<div class="apart">')
+  assert 'noise on the places' in server
+  assert 'minus accuracy with it' in hidden
+  assert 'Only a simulation can see this' in hidden
+  assert 'Only a simulation can see this' not in server
 
 
 def test_absent_parts_are_absent(write_run):
@@ -173,6 +220,9 @@ def test_hostile_text_is_only_text(write_run):
     },
     audit=write_run.audit_of(_EVIL),
   )
+  map_world.Writer(run_dir, text=_EVIL).table(
+    {'users': 2, 'steps': 2, 'merge': 1}, seeds=1
+  )
   reader = _read(page.write(run_dir, dpi=20))
   assert 'script' not in {tag for tag, _ in reader.elements}
   assert all('onerror' not in attributes for _, attributes in reader.elements)
@@ -186,20 +236,28 @@ def test_templates_in_the_text_stay_as_they_are(write_run):
 
 
 def test_drawing_again_gives_the_same_page_and_leaves_nothing(complete_page):
-  first = complete_page.read_bytes()
-  before = sorted(complete_page.parent.rglob('*'))
+  def files():
+    return {
+      path: path.read_bytes()
+      for path in complete_page.parent.rglob('*')
+      if path.is_file()
+    }
+
+  before = files()
   page.write(complete_page.parent, dpi=20)
-  assert complete_page.read_bytes() == first
-  assert sorted(complete_page.parent.rglob('*')) == before
+  assert files() == before
 
 
 def test_a_picture_without_data_does_not_stay(write_run):
   run_dir = write_run(clients=(('client_id', 'train_examples'), [('a', 1)]))
   page.write(run_dir, dpi=20)
   assert (run_dir / 'figures' / 'client_data.png').exists()
+  (run_dir / 'figures' / 'mine.png').write_bytes(b'')
   (run_dir / 'simulation_only' / 'clients.csv').unlink()
   page.write(run_dir, dpi=20)
-  assert not (run_dir / 'figures' / 'client_data.png').exists()
+  for suffix in ('png', 'svg'):
+    assert not (run_dir / 'figures' / f'client_data.{suffix}').exists()
+  assert (run_dir / 'figures' / 'mine.png').exists()
 
 
 def test_a_failed_write_keeps_the_old_page(write_run, monkeypatch):

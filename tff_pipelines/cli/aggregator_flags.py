@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import tensorflow_federated as tff
 
-from tff_pipelines.aggregators import composition, registry
+from tff_pipelines.aggregators import (
+  attackers,
+  composition,
+  registry,
+)
 from tff_pipelines.cli import (
   comparison,
   flag_groups,
   privacy_promise,
   private_aggregators,
+  private_request,
   secure_sum_flags,
 )
 from tff_pipelines.core import participation as participation_lib
@@ -20,6 +25,7 @@ from tff_pipelines.data import fetching
 from tff_pipelines.programs import training
 
 _PRIVATE = tuple(private_aggregators.PRIVATE_AGGREGATORS)
+_TOLERATING = ('trimmed_mean', 'krum', 'multi_krum')
 _SAMPLED = ('dp_fixed', 'dp_adaptive', 'distributed_dp')
 
 # From `aggregator=`, and `secure_metrics=`, to a learning process.
@@ -154,6 +160,20 @@ class AggregatorFlags(flag_groups.FlagGroup):
       choices=('gaussian', 'laplace'),
       only_with=('aggregator', ('local_dp',)),
     )
+    self._tolerated_attackers = define(
+      'tolerated_attackers',
+      None,
+      'clients a round that may send anything; by default a quarter of them',
+      kind=int,
+      only_with=('aggregator', _TOLERATING),
+    )
+    self._norm_bound = define(
+      'norm_bound',
+      None,
+      "largest norm of an update; by default the median of each round's",
+      kind=float,
+      only_with=('aggregator', ('norm_bound',)),
+    )
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -219,9 +239,7 @@ class AggregatorFlags(flag_groups.FlagGroup):
         )
         continue
       program = program_for(None)
-      factory = registry.build(
-        name, program.participation.max_clients_per_round
-      )
+      factory = self._plain(name, program.participation)
       found.append(
         comparison.TrainedSystem(
           system,
@@ -231,6 +249,44 @@ class AggregatorFlags(flag_groups.FlagGroup):
         )
       )
     return found
+
+  def tolerated(self, participation: participation_lib.Participation) -> int:
+    """Returns how many attackers a round aggregators are to tolerate."""
+    if self._tolerated_attackers.value is not None:
+      return self._tolerated_attackers.value
+    # Of a random cohort, of the expected one: larger ones tolerate it too.
+    return attackers.default_tolerated(participation.clients_per_round)
+
+  @property
+  def depends_on_clients(self) -> bool:
+    """Whether the one aggregator differs with the size of the cohort."""
+    return self.names != ('uniform_mean',)
+
+  def of_cohort(self, num_clients: int) -> registry.Factory:
+    """Returns the one aggregator, which promises nothing, of such cohorts.
+
+    Raises:
+      AggregatorError: If several were chosen, or one that is private.
+    """
+    if len(self.names) > 1 or self.is_private:
+      raise AggregatorError(
+        'Expected one aggregator without a promise of privacy here, found '
+        f'--aggregator={",".join(self.names)}.'
+      )
+    return self._plain(
+      self.names[0],
+      participation_lib.Participation(num_clients, num_clients, 'everyone'),
+    )
+
+  def _plain(
+    self, name: str, participation: participation_lib.Participation
+  ) -> registry.Factory:
+    return registry.build(
+      name,
+      participation.max_clients_per_round,
+      tolerated_attackers=self.tolerated(participation),
+      norm_bound=self._norm_bound.value,
+    )
 
   def _private(
     self,
@@ -244,7 +300,7 @@ class AggregatorFlags(flag_groups.FlagGroup):
     row = private_aggregators.PRIVATE_AGGREGATORS[name]
     program = program_for(row.scheme)
     prepared = row.prepare(
-      private_aggregators.Request(
+      private_request.Request(
         program=program,
         num_coordinates=sum(int(np.size(w)) for w in model.initial_weights[0]),
         delta=self._delta.value,

@@ -6,6 +6,7 @@ import functools
 import time
 from typing import Any, Literal
 
+from absl import flags
 import numpy as np
 import tensorflow_federated as tff
 
@@ -73,12 +74,14 @@ class Outcome:
     notes: Sentences below it.
     weights: The trained weights of the system to use: the first federated one,
       else the secure federated one, else the central one. None without any.
+    sentence: The result in one sentence; None lets a report compare the rows.
   """
 
   columns: list[results.Column]
   rows: list[dict[str, Any]]
   notes: list[str]
   weights: Sequence[np.ndarray] | None
+  sentence: str | None = None
 
 
 class ComparisonFlags(flag_groups.FlagGroup):
@@ -123,6 +126,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
         raise flag_groups.FlagError(
           f'Expected --{epochs.name} of at least 1, found {epochs.value}.'
         )
+    if _is_given('aggregator') and 'federated' not in self._systems.value:
+      raise flag_groups.FlagError(
+        'Expected federated in --system where --aggregator is given, found '
+        f'--system={chosen}, with which it has no effect; remove one of them.'
+      )
 
   def run(
     self,
@@ -180,7 +188,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
         )
         notes.append(
           f'local: median over {dataset.train.num_clients} people (minimum to '
-          'maximum), each tested on the test texts of everyone'
+          'maximum), each tested on the test examples of everyone'
         )
         continue
       if one is None:
@@ -270,6 +278,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
       baselines.write_local_models(directory, dataset.train, metrics)
     row = results.row_over_people('local', metrics, columns)
     return {**row, 'seconds': seconds}
+
+
+def _is_given(flag: str) -> bool:
+  """Whether the task has such a flag and it was given."""
+  return flag in flags.FLAGS and bool(flags.FLAGS[flag].present)
 
 
 def _with_epsilon(

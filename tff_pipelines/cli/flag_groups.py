@@ -124,3 +124,22 @@ class FlagGroup:
         shown += '=' + value.strip("'")
       lines.append((shown, ' '.join(text.split())))
     return lines
+
+
+def whole_numbers(flag: flags.FlagHolder, example: str) -> tuple[int, ...]:
+  """Returns the numbers of a list flag.
+
+  Args:
+    flag: The flag.
+    example: A value that it could have, for the error.
+
+  Raises:
+    FlagError: If one is no whole number.
+  """
+  try:
+    return tuple(int(number) for number in flag.value)
+  except ValueError as error:
+    raise FlagError(
+      f'Expected whole numbers in --{flag.name}, such as {example}, found '
+      f'{",".join(flag.value)}.'
+    ) from error

@@ -132,17 +132,8 @@ class ImageClassifierFlags(flag_groups.FlagGroup):
     return image_classifiers.build_mlp(
       image_classifiers.Mlp(
         num_inputs=pixels.shape[0],
-        hidden_sizes=self._sizes(),
+        hidden_sizes=flag_groups.whole_numbers(self._hidden_sizes, '200,200'),
         num_classes=len(dataset.label_names),
       ),
       seed,
     )
-
-  def _sizes(self) -> tuple[int, ...]:
-    try:
-      return tuple(int(size) for size in self._hidden_sizes.value)
-    except ValueError as error:
-      raise flag_groups.FlagError(
-        'Expected whole numbers in --hidden_sizes, such as 200,200, found '
-        f'{",".join(self._hidden_sizes.value)}.'
-      ) from error

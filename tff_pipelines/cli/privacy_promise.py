@@ -2,7 +2,7 @@
 
 import textwrap
 
-from tff_pipelines.cli import private_aggregators
+from tff_pipelines.cli import private_request
 from tff_pipelines.privacy import guarantee
 
 _WIDTH = 80
@@ -30,7 +30,7 @@ _COHORTS = {
 }
 
 
-def text(name: str, system: str, prepared: private_aggregators.Prepared) -> str:
+def text(name: str, system: str, prepared: private_request.Prepared) -> str:
   """Returns the promise in a few lines.
 
   Args:
@@ -67,7 +67,7 @@ def text(name: str, system: str, prepared: private_aggregators.Prepared) -> str:
   return '\n'.join(lines)
 
 
-def _signal(prepared: private_aggregators.Prepared) -> str:
+def _signal(prepared: private_request.Prepared) -> str:
   return (
     f'at most {prepared.signal_to_noise:.3g} times the noise in '
     f'{prepared.signal_of}, if all updates were as long as the clip norm and '

@@ -15,10 +15,18 @@ from tff_pipelines.data import population as population_lib
 def label_counts(
   population: population_lib.ClientPopulation, num_labels: int
 ) -> np.ndarray:
-  """Returns int64[num_clients, num_labels], examples (x, y) counted by y."""
+  """Returns int64[num_clients, num_labels], examples (x, y) counted by y.
+
+  Of data without labels, whose y are measurements, int64[num_clients, 0].
+  """
+  if not num_labels:
+    return np.zeros([population.num_clients, 0], np.int64)
   return np.array(
     [
-      np.bincount(population.examples(c)[1], minlength=num_labels)
+      # Binary labels may come as 0.0 and 1.0.
+      np.bincount(
+        population.examples(c)[1].astype(np.int64), minlength=num_labels
+      )
       for c in range(population.num_clients)
     ],
     np.int64,
@@ -40,9 +48,10 @@ def summary(dataset: population_lib.FederatedDataset) -> str:
     lines.append(
       f'{side:5}  {population.num_clients} clients, {sizes.sum()} examples '
       f'(a client: min {sizes.min()}, median {np.median(sizes):g}, '
-      f'max {sizes.max()}); {mix}'
+      f'max {sizes.max()}){mix and "; "}{mix}'
     )
-    if side == 'train':
+    # With two labels the share of one says it all; of more it says little.
+    if side == 'train' and len(dataset.label_names) == 2:
       shares = counts[:, -1] / np.maximum(1, counts.sum(1))
       low, middle, high = np.quantile(shares, [0, 0.5, 1])
       lines.append(

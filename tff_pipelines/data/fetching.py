@@ -120,6 +120,12 @@ def locate(file: DataFile, data_dir: pathlib.Path) -> pathlib.Path:
   return path
 
 
+def locate_bare(file: DataFile, data_dir: pathlib.Path) -> pathlib.Path:
+  """As `locate`, but takes the file from `data_dir` itself if it lies there."""
+  bare = dataclasses.replace(file, name=pathlib.PurePath(file.name).name)
+  return locate(bare if (data_dir / bare.name).exists() else file, data_dir)
+
+
 def _by_hand(file: DataFile, path: pathlib.Path) -> str:
   """Returns the part of a sentence that says which file to put where."""
   member = f'its member {file.member}' if file.member else 'it'

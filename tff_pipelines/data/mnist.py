@@ -15,7 +15,6 @@ Document Recognition", Proceedings of the IEEE 1998. Yadav, Bottou, "Cold Case:
 The Lost MNIST Digits", NeurIPS 2019.
 """
 
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -146,8 +145,4 @@ def _load_side(
 
 
 def _read(name: str, data_dir: pathlib.Path) -> np.ndarray:
-  file = FILES[name]
-  bare = dataclasses.replace(file, name=pathlib.PurePath(file.name).name)
-  if (data_dir / bare.name).exists():
-    file = bare
-  return idx.read(fetching.locate(file, data_dir))
+  return idx.read(fetching.locate_bare(FILES[name], data_dir))

@@ -80,11 +80,7 @@ def build_for_each_client(
   The result is at the clients: in production nobody would see it. Only a
   simulation can, or an attacker who has the clients' data.
   """
-  evaluate_client = _client_metrics(model)
-
-  @tff.tensorflow.computation(weights_type(model), _data_type(model))
-  def finalized(weights, batches):
-    return model.finalize_metrics(evaluate_client(weights, batches))
+  evaluate_client = finalized_metrics(model)
 
   @tff.federated_computation(
     tff.FederatedType(weights_type(model), tff.SERVER),
@@ -92,10 +88,23 @@ def build_for_each_client(
   )
   def evaluate(weights, batches):
     return tff.federated_map(
-      finalized, (tff.federated_broadcast(weights), batches)
+      evaluate_client, (tff.federated_broadcast(weights), batches)
     )
 
   return evaluate
+
+
+def finalized_metrics(
+  model: tff.learning.models.FunctionalModel,
+) -> tff.Computation:
+  """Builds a client's evaluation of weights: (<M, B*> -> metrics)."""
+  evaluate_client = _client_metrics(model)
+
+  @tff.tensorflow.computation(weights_type(model), _data_type(model))
+  def finalized(weights, batches):
+    return model.finalize_metrics(evaluate_client(weights, batches))
+
+  return finalized
 
 
 def _data_type(model: tff.learning.models.FunctionalModel) -> tff.SequenceType:

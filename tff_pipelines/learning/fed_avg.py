@@ -1,6 +1,10 @@
 """Federated averaging with any optimizers and any aggregator."""
 
+import numpy as np
+import tensorflow as tf
 import tensorflow_federated as tff
+
+from tff_pipelines.learning import attacked_updates
 
 
 def build(
@@ -11,6 +15,7 @@ def build(
   aggregator: tff.aggregators.UnweightedAggregationFactory
   | tff.aggregators.WeightedAggregationFactory,
   secure_metrics: bool = False,
+  attack: attacked_updates.Strengths | None = None,
 ) -> tff.learning.templates.LearningProcess:
   """Builds federated averaging (generalized by a server optimizer).
 
@@ -22,20 +27,46 @@ def build(
   <state=S@SERVER, metrics=M@SERVER>) with B the model's batch and
   S = `tff.learning.templates.LearningAlgorithmState`.
 
+  With `attack`, clients attack as their examples say that they do (of a model
+  as `models.kind_blind` makes them); S.client_work is then
+  `attacked_updates.AttackedState`, and what honest clients send is the same.
+
   Privacy: that of the aggregator; the training metrics in M are plain sums, or,
   with `secure_metrics`, secure sums of metrics in 32 bits.
 
   Reference: McMahan et al. 2017, algorithm 1; Reddi et al. 2021, algorithm 1
   for the server optimizer.
   """
-  if isinstance(aggregator, tff.aggregators.WeightedAggregationFactory):
-    algorithm = tff.learning.algorithms.build_weighted_fed_avg
-  else:
-    algorithm = tff.learning.algorithms.build_unweighted_fed_avg
+  is_weighted = isinstance(
+    aggregator, tff.aggregators.WeightedAggregationFactory
+  )
   of_metrics = (
     tff.learning.metrics.secure_sum_then_finalize
     if secure_metrics
     else tff.learning.metrics.sum_then_finalize
+  )
+  if attack is not None:
+    weighting = tff.learning.ClientWeighting
+    work = tff.learning.templates.build_functional_model_delta_client_work(
+      model=model,
+      optimizer=client_optimizer,
+      client_weighting=(
+        weighting.NUM_EXAMPLES if is_weighted else weighting.UNIFORM
+      ),
+      metrics_aggregator=of_metrics,
+    )
+    return _composed(
+      model,
+      attacked_updates.build(work, attack),
+      aggregator
+      if is_weighted
+      else tff.aggregators.as_weighted_aggregator(aggregator),
+      server_optimizer,
+    )
+  algorithm = (
+    tff.learning.algorithms.build_weighted_fed_avg
+    if is_weighted
+    else tff.learning.algorithms.build_unweighted_fed_avg
   )
   return algorithm(
     model,
@@ -43,4 +74,31 @@ def build(
     server_optimizer,
     model_aggregator=aggregator,
     metrics_aggregator=of_metrics,
+  )
+
+
+def _composed(
+  model: tff.learning.models.FunctionalModel,
+  work: tff.learning.templates.ClientWorkProcess,
+  aggregator: tff.aggregators.WeightedAggregationFactory,
+  server_optimizer: tff.learning.optimizers.Optimizer,
+) -> tff.learning.templates.LearningProcess:
+  """Composes what TFF's federated averaging does, around other client work."""
+
+  @tff.tensorflow.computation
+  def initial_weights():
+    trainable, non_trainable = model.initial_weights
+    return tff.learning.models.ModelWeights(
+      tuple(tf.convert_to_tensor(w) for w in trainable),
+      tuple(tf.convert_to_tensor(w) for w in non_trainable),
+    )
+
+  weights = initial_weights.type_signature.result
+  templates = tff.learning.templates
+  return templates.compose_learning_process(
+    initial_weights,
+    templates.build_broadcast_process(weights),
+    work,
+    aggregator.create(weights.trainable, tff.TensorType(np.float32)),
+    templates.build_apply_optimizer_finalizer(server_optimizer, weights),
   )

@@ -1,9 +1,8 @@
 """What each client reaches alone: the baseline without any federation."""
 
-import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.learning import evaluation
+from tff_pipelines.learning import evaluation, training_steps
 
 
 def build(
@@ -25,28 +24,9 @@ def build(
   @tff.tensorflow.computation(model_weights, batch, tff.SequenceType(batch))
   def train_and_evaluate(weights, test_batch, batches):
     non_trainable = weights.non_trainable
-
-    @tf.function
-    def step(state, batch):
-      trainable, optimizer_state = state
-      x, y = batch
-      with tf.GradientTape() as tape:
-        tape.watch(trainable)
-        output = model.predict_on_batch(
-          (trainable, non_trainable), x, training=True
-        )
-        loss = model.loss(output=output, label=y)
-      gradients = tape.gradient(loss, trainable)
-      optimizer_state, trainable = optimizer.next(
-        optimizer_state, trainable, gradients
-      )
-      return trainable, optimizer_state
-
-    specs = tf.nest.map_structure(
-      lambda w: tf.TensorSpec(w.shape, w.dtype), weights.trainable
-    )
     trainable, _ = batches.reduce(
-      (weights.trainable, optimizer.initialize(specs)), step
+      training_steps.initial_state(optimizer, weights.trainable),
+      training_steps.build(model, optimizer, non_trainable),
     )
     state = evaluation.update_metrics(
       model,

@@ -11,17 +11,15 @@ Source: Andrew et al. 2023, arXiv 2302.03098, section 4 (canary clients).
 
 import collections
 from collections.abc import Sequence
-import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_pipelines.core import seeded_numbers
+
 # Far above any clip norm, and small enough for float32 beside the weights.
 _STEEPNESS = 1e4
-# Of SplitMix64, Steele et al. 2014, figure 17.
-_STEP = 0x9E3779B97F4A7C15
-_MULTIPLIERS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
 class _Output(NamedTuple):
@@ -54,11 +52,8 @@ def direction(
     float32 tensors, their squares summing to 1 altogether.
   """
   sizes = [tf.TensorShape(part.shape).num_elements() for part in like]
-  uniform = _uniform(seed, index, sum(sizes))
-  # Box and Muller's normal numbers.
-  radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))
-  flat = radius * tf.cos(2 * math.pi * uniform[1])
-  flat = tf.math.l2_normalize(flat)
+  # The audit has to know what the client was given, whatever the runtime.
+  flat = tf.math.l2_normalize(seeded_numbers.normal(seed, index, sum(sizes)))
   parts = tf.split(flat, sizes)
   return [
     tf.reshape(part, of.shape) for part, of in zip(parts, like, strict=True)
@@ -111,32 +106,6 @@ def with_canaries(
       y_spec,
     ),
   )
-
-
-def _uniform(seed: int, index: tf.Tensor | int, size: int) -> tf.Tensor:
-  """Returns float32[2, size] in [0, 1), a function of seed and index.
-
-  By hand, since XLA's kernels for `tf.random.stateless_*` give other numbers
-  than TensorFlow's, and the audit has to know what the client was given.
-  """
-
-  def mixed(bits: tf.Tensor) -> tf.Tensor:
-    for shift, multiplier in _MULTIPLIERS:
-      shifted = tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint64))
-      bits = tf.bitwise.bitwise_xor(bits, shifted) * tf.constant(
-        multiplier, tf.uint64
-      )
-    return tf.bitwise.bitwise_xor(
-      bits, tf.bitwise.right_shift(bits, tf.constant(31, tf.uint64))
-    )
-
-  step = tf.constant(_STEP, tf.uint64)
-  start = mixed(
-    mixed(tf.constant(seed, tf.uint64)) + step * tf.cast(index, tf.uint64)
-  )
-  bits = mixed(start + step * tf.cast(tf.range(1, 2 * size + 1), tf.uint64))
-  top = tf.bitwise.right_shift(bits, tf.constant(40, tf.uint64))
-  return tf.reshape(tf.cast(top, tf.float32) * 2.0**-24, [2, size])
 
 
 def _along(seed: int, index: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """Results of the parts of a long work, so that a killed run repeats few."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import json
 import pathlib
 from typing import Any
@@ -32,10 +32,34 @@ class KeptResults:
     Raises:
       SavingFailedError: If it cannot be written.
     """
-    path = self._folder / f'{name.replace(",", "").replace(" ", "_")}.json'
-    try:
-      return json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-      value = compute()
-      files.write_json(path, value)
-      return value
+    return self.get_all([name], lambda _: [compute()])[0]
+
+  def get_all(
+    self,
+    names: Sequence[str],
+    compute: Callable[[list[str]], Sequence[Any]],
+  ) -> list[Any]:
+    """Returns the results of these names; computes those missing together.
+
+    Args:
+      names: As `get` takes them.
+      compute: From the names of the missing to their results, in that order.
+
+    Raises:
+      SavingFailedError: If one cannot be written.
+    """
+    found = {}
+    for name in names:
+      try:
+        found[name] = json.loads(self._path(name).read_text(encoding='utf-8'))
+      except (OSError, ValueError):
+        continue
+    missing = [name for name in names if name not in found]
+    if missing:
+      for name, value in zip(missing, compute(missing), strict=True):
+        files.write_json(self._path(name), value)
+        found[name] = value
+    return [found[name] for name in names]
+
+  def _path(self, name: str) -> pathlib.Path:
+    return self._folder / f'{name.replace(",", "").replace(" ", "_")}.json'

@@ -13,6 +13,7 @@ def train(
   process: tff.learning.templates.LearningProcess,
   population: population_lib.ClientPopulation,
   program: training.TrainingProgram,
+  observe: training.Observe | None = None,
 ) -> Any:
   """Returns the last state of a process after all rounds of a program.
 
@@ -23,8 +24,11 @@ def train(
     process: The learning process.
     population: The clients.
     program: Rounds, participation, batching and seed.
+    observe: Sees every state, the initial one included.
   """
   state = process.initialize()
+  if observe is not None:
+    observe(0, state)
   for round_num in range(1, program.rounds + 1):
     state = rounds.run(
       process,
@@ -33,4 +37,6 @@ def train(
       round_num,
       program.round_retries,
     ).process_state
+    if observe is not None:
+      observe(round_num, state)
   return state

@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from tff_pipelines.core import errors
-from tff_pipelines.reports import page
+from tff_pipelines.reports import animation, page
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,13 +24,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     description='Redraws the report of a run, from the files in its directory.',
   )
   parser.add_argument('run_dir', nargs='+', type=pathlib.Path)
-  for run_dir in parser.parse_args(argv).run_dir:
+  parser.add_argument(
+    '--animate',
+    action='store_true',
+    help='also writes the merges of heat maps as a GIF, and as an MP4 if there '
+    'is a program that can',
+  )
+  arguments = parser.parse_args(argv)
+  for run_dir in arguments.run_dir:
     try:
       print(page.write(run_dir))
+      if arguments.animate:
+        _animate(run_dir)
     except (errors.PipelineError, OSError) as error:
       print(error, file=sys.stderr)
       return 2
   return 0
+
+
+def _animate(run_dir: pathlib.Path) -> None:
+  print(animation.write_gif(run_dir))
+  try:
+    print(animation.write_mp4(run_dir))
+  except animation.NoEncoderError as error:
+    # The GIF is there: no reason to fail.
+    print(error, file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 import dataclasses
+import itertools
 import math
 import re
 from typing import Any
 
 import matplotlib.axes
+import matplotlib.colors
 import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
@@ -88,6 +90,12 @@ def figure(
   )
   found.set_layout_engine('constrained', w_pad=0.08, h_pad=0.1)
   return found
+
+
+def is_simulation_only(drawn: matplotlib.figure.Figure) -> bool:
+  """Whether a figure has the ground of what only a simulation can see."""
+  ground = matplotlib.colors.to_rgba(_SIMULATION_BACKGROUND)
+  return matplotlib.colors.to_rgba(drawn.get_facecolor()) == ground
 
 
 def dress(
@@ -220,4 +228,39 @@ def log_counts(axis: Any) -> None:
   axis.set_minor_locator(matplotlib.ticker.NullLocator())
   axis.set_major_formatter(
     matplotlib.ticker.FuncFormatter(lambda value, _: f'{value:,.0f}')
+  )
+
+
+def value_axis(
+  axes: matplotlib.axes.Axes, values: Sequence[float], *, most: int = 8
+) -> None:
+  """Puts the ticks of the horizontal axis at the values that were tried.
+
+  The axis becomes logarithmic if they double rather than grow evenly.
+
+  Args:
+    axes: Whose axis.
+    values: In any order; may repeat.
+    most: Of more values, only some have a tick.
+  """
+  ordered = sorted({float(value) for value in values})
+  if doubles(ordered):
+    axes.set_xscale('log')
+  shown = ordered[:: math.ceil(len(ordered) / most)]
+  axes.set_xticks(shown, [f'{value:,.6g}' for value in shown])
+  axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+
+
+def doubles(values: Sequence[float]) -> bool:
+  """Whether rising values grow by a factor rather than by a difference."""
+  if len(values) < 3 or values[0] <= 0:
+    return False
+  ratios = [high / low for low, high in itertools.pairwise(values)]
+  return min(ratios) >= 1.4 and values[-1] >= 6 * values[0]
+
+
+def mark_simulation_only(owner: matplotlib.figure.Figure) -> None:
+  """Marks a figure of many panels, none of which has room for the words."""
+  owner.suptitle(
+    SIMULATION_ONLY, x=0.985, ha='right', fontsize=9, style='italic', color=GREY
   )

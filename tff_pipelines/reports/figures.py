@@ -1,30 +1,62 @@
 """The figures of a report: which there are, and what each of them says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import io
+from typing import Any
 import warnings
 
+import matplotlib
 import matplotlib.figure
 
 from tff_pipelines.reports import (
+  appearance,
   attack_curves,
   canary_picture,
   client_data,
   curves,
+  defence_table,
+  drift_picture,
+  excluded_picture,
+  fairness_picture,
+  gap_picture,
   local_models,
+  map_record,
   masking_picture,
+  merge_maps,
+  merge_picture,
   outlier_picture,
+  outliers_picture,
   phase_costs,
   privacy_curves,
+  privacy_picture,
   results,
   run_reader,
   server_view,
   small_multiples,
+  station_map,
+  sweep_picture,
+  sweep_table,
   system_comparison,
 )
 
-Draw = Callable[[run_reader.Run], matplotlib.figure.Figure | None]
+# Of a run, or of one of its map records.
+Draw = Callable[[Any], matplotlib.figure.Figure | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+  """A figure of one run, not yet a file.
+
+  Attributes:
+    name: Stem of its file.
+    figure: What was drawn.
+    record: The map record that it was drawn from, None if it was the run.
+  """
+
+  name: str
+  figure: matplotlib.figure.Figure
+  record: map_record.MapRecord | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +64,44 @@ class Kind:
   """A figure that a run may have.
 
   Attributes:
-    name: Stem of its file.
-    draw: Draws it; None if the run did not write what it shows.
+    name: Stem of its file; of further map records, what it begins with.
+    draw: Draws a run, or a map record; None if that did not write what it
+      shows.
     shows: What it shows, for those who do not see it.
     caption: How to read it.
+    maps: The kind of map records that it draws, a figure each. None if it
+      draws the run.
   """
 
   name: str
   draw: Draw
   shows: str
   caption: str
+  maps: str | None = None
+
+  def drawings(self, run: run_reader.Run) -> Iterator[Drawing]:
+    """Draws all figures of this kind that the run has data for."""
+    if self.maps is None:
+      figure = self.draw(run)
+      if figure is not None:
+        yield Drawing(self.name, figure)
+      return
+    for record in run.maps:
+      figure = self.draw(record) if record.kind == self.maps else None
+      if figure is not None:
+        yield Drawing(self._file_name(record), figure, record)
+
+  def owns(self, stem: str) -> bool:
+    """Whether a file of that name is, or was, a figure of this kind."""
+    of_record = self.maps is not None and stem.startswith(f'{self.name}_')
+    return of_record or stem == self.name
+
+  def _file_name(self, record: map_record.MapRecord) -> str:
+    """'merge_picture', but 'sweep_picture_points' of maps/sweep_points."""
+    prefix = 'sweep' if record.kind == 'table' else record.kind
+    if record.name == prefix:
+      return self.name
+    return f'{self.name}_{record.name.removeprefix(f"{prefix}_")}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +109,23 @@ class Picture:
   """A figure of one run, drawn.
 
   Attributes:
-    name: Stem of its file.
+    name: Stem of its files.
     png: The picture.
+    svg: The same as lines and letters, for print.
     alt: What it shows, for those who do not see it.
     caption: How to read it.
+    record: Name of the map record that it was drawn from, None if it was the
+      run.
+    simulation_only: Whether only a simulation can see it.
   """
 
   name: str
   png: bytes
+  svg: bytes
   alt: str
   caption: str
+  record: str | None = None
+  simulation_only: bool = False
 
 
 KINDS: Sequence[Kind] = (
@@ -82,6 +149,105 @@ KINDS: Sequence[Kind] = (
     'Bars: every percentage of the final table',
     'Final values on the test data. A thin line goes from the minimum to the '
     'maximum where a system has many models.',
+  ),
+  Kind(
+    'merge_picture',
+    merge_picture.merge_picture,
+    "Curves: the users' own accuracies, and the shared model's at every merge",
+    'Grey: every user alone (dashed: one who never sends). Blue: the shared '
+    'model, from the first merge on; a thin blue line is a merge, at which '
+    'every user starts again from it.',
+    maps='merge',
+  ),
+  Kind(
+    'merge_maps',
+    merge_maps.merge_maps,
+    "Maps: what the shared model and each user's own take for hot",
+    'Top: the shared model after the merge, with its accuracy. Below: the '
+    'users just before it, each with the few places that it has seen.',
+    maps='merge',
+  ),
+  Kind(
+    'drift_picture',
+    drift_picture.drift_picture,
+    'Zigzag curves: accuracy before and after each merge, by merge period',
+    'Between merges every user fits its own few places, and accuracy falls; a '
+    'merge puts it back. The rarer the merges, the higher the teeth.',
+    maps='drift',
+  ),
+  Kind(
+    'outliers_picture',
+    outliers_picture.outliers_picture,
+    'Curves and dots: accuracy with none to all of the outliers taking part',
+    'Faint dots are single seeds.',
+    maps='outliers',
+  ),
+  Kind(
+    'excluded_picture',
+    excluded_picture.excluded_picture,
+    'Dots: what leaving out each user in turn does to accuracy',
+    'To the right: the shared model is better without this user. Each seed is '
+    'compared with itself, so that luck of the start cancels.',
+    maps='excluded',
+  ),
+  Kind(
+    'fairness_picture',
+    fairness_picture.fairness_picture,
+    "Strips: the users' accuracies by group",
+    'Every dot is a user with one seed.',
+    maps='fairness',
+  ),
+  Kind(
+    'privacy_picture',
+    privacy_picture.privacy_picture,
+    'Curves: accuracy under noise on the places and under noise in the sum',
+    'Noise on the places blurs what is learned and promises nothing. Clipping '
+    'and noise in the sum promise epsilon; what that costs shrinks as more '
+    'users share the same noise.',
+    maps='privacy',
+  ),
+  Kind(
+    'gap_picture',
+    gap_picture.gap_picture,
+    'Dots: accuracy without the outlier minus accuracy with it, by noise',
+    'The further from zero, the easier to tell from the model whether the '
+    'outlier took part. Bars that cross zero could be chance.',
+    maps='privacy',
+  ),
+  Kind(
+    'sweep_overview',
+    lambda run: sweep_picture.sweep_overview(run.maps),
+    'Small pictures: accuracy by each knob that was turned',
+    'One scale of accuracy for all: where a line is steep, the knob matters.',
+  ),
+  Kind(
+    'sweep_picture',
+    sweep_picture.sweep_picture,
+    'Curves: accuracy over the values of one knob',
+    'Where the blue line is above the grey one, sharing pays.',
+    maps='sweep',
+  ),
+  Kind(
+    'sweep_table',
+    sweep_table.sweep_table,
+    'Table: accuracy by two knobs',
+    'The darker, the better.',
+    maps='table',
+  ),
+  Kind(
+    'defence_table',
+    defence_table.defence_table,
+    'Table: accuracy by attack and aggregator',
+    'The darker, the better the model withstood the attack.',
+    maps='defences',
+  ),
+  Kind(
+    'station_map',
+    station_map.station_map,
+    'Map: what the model says between the stations, and what they observed',
+    'A dot that differs from its ground is a station the model does not '
+    'explain.',
+    maps='stations',
   ),
   Kind(
     'learning_curves',
@@ -142,6 +308,13 @@ KINDS: Sequence[Kind] = (
     'taking part.',
   ),
   Kind(
+    'personalization_picture',
+    fairness_picture.personalization_picture,
+    'Strips: the users with the shared model, and after further training',
+    'Every dot is a user, tested on its own data. Above: the model as it is '
+    'received; below: after the user trained it further.',
+  ),
+  Kind(
     'server_view',
     server_view.server_view,
     'What the server of each system can tell of one person: words, spam rates',
@@ -181,22 +354,37 @@ def draw_all(run: run_reader.Run, *, dpi: int = 150) -> dict[str, Picture]:
   )
   found = {}
   for kind in KINDS:
-    drawing = kind.draw(run)
-    if drawing is not None:
-      found[kind.name] = Picture(
-        name=kind.name,
-        png=_png(drawing, dpi),
-        alt=f'{kind.shows} ({systems}).',
+    for drawing in kind.drawings(run):
+      record = drawing.record
+      found[drawing.name] = Picture(
+        name=drawing.name,
+        png=_png(drawing.figure, dpi),
+        svg=_svg(drawing.figure),
+        alt=f'{kind.shows} ({record.title if record else systems}).',
         caption=kind.caption,
+        record=record.name if record else None,
+        simulation_only=appearance.is_simulation_only(drawing.figure),
       )
   return found
 
 
 def _png(drawing: matplotlib.figure.Figure, dpi: int) -> bytes:
+  return _saved(drawing, format='png', dpi=dpi)
+
+
+def _svg(drawing: matplotlib.figure.Figure) -> bytes:
+  # The layout that the picture has; to compute it again takes longest.
+  drawing.set_layout_engine('none')
+  # Neither a date nor random names: drawing twice gives the same file.
+  with matplotlib.rc_context({'svg.hashsalt': 'figure'}):
+    return _saved(drawing, format='svg', metadata={'Date': None})
+
+
+def _saved(drawing: matplotlib.figure.Figure, **how: Any) -> bytes:
   content = io.BytesIO()
   with warnings.catch_warnings():
     # A name in a script that the font lacks is drawn as boxes; the tables of
     # the page still have it.
     warnings.filterwarnings('ignore', message='Glyph .* missing from')
-    drawing.savefig(content, format='png', dpi=dpi)
+    drawing.savefig(content, **how)
   return content.getvalue()

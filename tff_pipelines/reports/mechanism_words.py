@@ -83,6 +83,7 @@ _KINDS = {
   'LocalGaussian': _Words('Gaussian, local', _local),
   'LocalLaplace': _Words('Laplace, local', _local_laplace),
   'RandomizedResponse': _Words('randomized response', None),
+  'UnaryEncoding': _Words('unary encoding', None),
 }  # fmt: skip
 
 

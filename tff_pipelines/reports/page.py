@@ -5,24 +5,29 @@ from collections.abc import Mapping
 import html
 import os
 import pathlib
-import tempfile
 
 from tff_pipelines.reports import (
   audit_section,
   client_table,
   figures,
   leak,
+  map_record,
   page_template,
   privacy_section,
   provenance,
   result_sentence,
+  run_files,
   run_reader,
   tables,
 )
 
+_MARK = '<p class="mark">Only a simulation can see this</p>\n'
+
 
 def write(run_dir: str | os.PathLike[str], *, dpi: int = 150) -> pathlib.Path:
-  """Draws a run into figures/*.png and one self-contained report.html.
+  """Draws a run into figures/*.png and *.svg and into a page, report.html.
+
+  The page holds all that it shows.
 
   Every file appears whole or not at all; drawing twice replaces them.
 
@@ -41,15 +46,19 @@ def write(run_dir: str | os.PathLike[str], *, dpi: int = 150) -> pathlib.Path:
   pictures = figures.draw_all(run, dpi=dpi)
   folder = run.run_dir / 'figures'
   folder.mkdir(exist_ok=True)
-  for kind in figures.KINDS:
-    path = folder / f'{kind.name}.png'
-    if kind.name in pictures:
-      _write_atomically(path, pictures[kind.name].png)
-    else:
-      # A picture of an earlier drawing would contradict the page.
-      path.unlink(missing_ok=True)
+  for path in folder.iterdir():
+    # A picture of an earlier drawing would contradict the page.
+    if (
+      path.suffix in ('.png', '.svg')
+      and path.stem not in pictures
+      and any(kind.owns(path.stem) for kind in figures.KINDS)
+    ):
+      path.unlink()
+  for picture in pictures.values():
+    run_files.write_atomically(folder / f'{picture.name}.png', picture.png)
+    run_files.write_atomically(folder / f'{picture.name}.svg', picture.svg)
   report = run.run_dir / 'report.html'
-  _write_atomically(report, page(run, pictures).encode())
+  run_files.write_atomically(report, page(run, pictures).encode())
   return report
 
 
@@ -63,6 +72,7 @@ def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
   sections = (
     _section('The idea', _pictures(pictures, 'masking_picture')),
     _section('Result', _result(run, pictures)),
+    *_maps(run, pictures),
     _section(
       'Learning',
       _pictures(pictures, 'learning_curves', 'loss_curves'),
@@ -85,7 +95,7 @@ def _section(title: str, content: str, *, apart: bool = False) -> str:
   """A section of the page, '' if it would be empty."""
   if not content:
     return ''
-  mark = '<p class="mark">Only a simulation can see this</p>\n' if apart else ''
+  mark = _MARK if apart else ''
   attribute = ' class="apart"' if apart else ''
   return f'<section{attribute}>\n<h2>{title}</h2>\n{mark}{content}\n</section>'
 
@@ -101,6 +111,46 @@ def _result(
     parts.append(f'<ul class="notes">{items}</ul>')
   parts.append(_pictures(pictures, 'system_comparison', 'phase_costs'))
   return '\n'.join(part for part in parts if part)
+
+
+def _maps(
+  run: run_reader.Run, pictures: Mapping[str, figures.Picture]
+) -> list[str]:
+  """A section for each map record, before the first sweep that of all."""
+  sections = []
+  overview = pictures.get('sweep_overview')
+  for record in run.maps:
+    if record.kind == 'sweep' and overview is not None:
+      sections.append(
+        _section(
+          'All knobs', _picture(overview), apart=overview.simulation_only
+        )
+      )
+      overview = None
+    sections.append(_map(record, pictures))
+  return sections
+
+
+def _map(
+  record: map_record.MapRecord, pictures: Mapping[str, figures.Picture]
+) -> str:
+  own = [each for each in pictures.values() if each.record == record.name]
+  if not own:
+    return ''
+  seen = '\n'.join(_picture(each) for each in own if not each.simulation_only)
+  hidden = '\n'.join(_picture(each) for each in own if each.simulation_only)
+  parts = [seen or hidden]
+  if seen and hidden:
+    parts.append(f'<div class="apart">\n{_MARK}{hidden}\n</div>')
+  if record.notes:
+    items = ''.join(f'<li>{html.escape(note)}</li>' for note in record.notes)
+    parts.append(f'<ul class="notes">{items}</ul>')
+  parts.append(provenance.settings_html(record.settings))
+  return _section(
+    html.escape(record.title),
+    '\n'.join(part for part in parts if part),
+    apart=not seen,
+  )
 
 
 def _privacy(
@@ -148,7 +198,11 @@ def _leak(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
 def _clients(
   run: run_reader.Run, pictures: Mapping[str, figures.Picture]
 ) -> str:
-  parts = [_pictures(pictures, 'local_models', 'client_data')]
+  parts = [
+    _pictures(
+      pictures, 'local_models', 'personalization_picture', 'client_data'
+    )
+  ]
   if run.clients is not None and not run.clients.empty:
     parts.append(client_table.client_table(run.clients))
   return '\n'.join(part for part in parts if part)
@@ -167,21 +221,3 @@ def _picture(picture: figures.Picture) -> str:
     f'src="data:image/png;base64,{data}">\n'
     f'<figcaption>{html.escape(picture.caption)}</figcaption>\n</figure>'
   )
-
-
-def _write_atomically(path: pathlib.Path, content: bytes) -> None:
-  # In the same folder: os.replace is atomic only within a file system.
-  descriptor, name = tempfile.mkstemp(
-    dir=path.parent, prefix=f'.{path.name}.', suffix='.partial'
-  )
-  try:
-    with os.fdopen(descriptor, 'wb') as file:
-      file.write(content)
-      # mkstemp makes it private; a report is as public as its directory.
-      umask = os.umask(0)
-      os.umask(umask)
-      os.fchmod(file.fileno(), 0o666 & ~umask)
-    os.replace(name, path)
-  except BaseException:
-    pathlib.Path(name).unlink(missing_ok=True)
-    raise

@@ -28,12 +28,9 @@ def provenance_html(manifest: Mapping[str, Any]) -> str:
   ]
   if general:
     parts.append(_settings(general))
-  configuration = list(_flatten(manifest.get('configuration') or {}))
-  if configuration:
-    parts.append(
-      f'<details><summary>Configuration: {len(configuration)} settings'
-      f'</summary>\n{_settings(configuration)}\n</details>'
-    )
+  parts.append(
+    settings_html(manifest.get('configuration') or {}, 'Configuration')
+  )
   for key, title in (
     ('data', 'Data'),
     ('versions', 'Versions'),
@@ -42,7 +39,20 @@ def provenance_html(manifest: Mapping[str, Any]) -> str:
     rows = list(_flatten(manifest.get(key) or {}))
     if rows:
       parts.append(f'<h3>{title}</h3>\n{_settings(rows)}')
-  return '\n'.join(parts)
+  return '\n'.join(part for part in parts if part)
+
+
+def settings_html(
+  settings: Mapping[str, Any], title: str = 'This figure'
+) -> str:
+  """Builds a folded table of settings, '' if there are none."""
+  rows = list(_flatten(settings))
+  if not rows:
+    return ''
+  return (
+    f'<details><summary>{html.escape(title)}: {len(rows)} settings</summary>\n'
+    f'{_settings(rows)}\n</details>'
+  )
 
 
 def _settings(rows: list[tuple[str, str]]) -> str:

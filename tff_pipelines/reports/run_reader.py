@@ -1,11 +1,7 @@
 """Reads a run directory: everything a finished run wrote, checked."""
 
 from collections.abc import Mapping
-import csv
 import dataclasses
-import io
-import json
-import math
 import os
 import pathlib
 from typing import Any
@@ -13,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from tff_pipelines.core import errors
-from tff_pipelines.reports import audit_record, privacy_record, results
+from tff_pipelines.reports import (
+  audit_record,
+  map_record,
+  privacy_record,
+  results,
+  run_files,
+)
 from tff_pipelines.reports import leak as leak_lib
 
 MAIN_SYSTEM = 'federated'
@@ -28,8 +30,8 @@ class NotARunDirectoryError(errors.PipelineError):
   """A directory without the files that every finished run has."""
 
 
-class BrokenRunFileError(errors.PipelineError):
-  """A file of a run directory that cannot be read as what it should be."""
+# What every reader of these files raises, under the name of its callers.
+BrokenRunFileError = run_files.BrokenRunFileError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,12 @@ class Run:
       it promises.
     audit: How attacks on the run went. None if there were none. Only a
       simulation can see this.
+    personalization: One row a client: `client_id`, `group` and the metrics of
+      a model that it received, `before_*`, and trained further, `after_*`, on
+      its own test examples. None if it was not measured. Only a simulation can
+      see this.
+    maps: What the figures of heat maps are drawn from, in the order in which a
+      report shows them.
   """
 
   run_dir: pathlib.Path
@@ -68,6 +76,8 @@ class Run:
     default_factory=dict
   )
   audit: audit_record.Audit | None = None
+  personalization: pd.DataFrame | None = None
+  maps: tuple[map_record.MapRecord, ...] = ()
 
 
 def read(run_dir: str | os.PathLike[str]) -> Run:
@@ -83,22 +93,26 @@ def read(run_dir: str | os.PathLike[str]) -> Run:
   directory = pathlib.Path(run_dir)
   _check_is_run(directory)
   try:
-    final_table = results.parse(_read_json(directory / _RESULTS))
+    final_table = results.parse(run_files.read_json(directory / _RESULTS))
   except results.MalformedResultsError as error:
     raise BrokenRunFileError(f'{directory / _RESULTS}: {error}') from error
   only_simulated = directory / _SIMULATION_ONLY
   return Run(
     run_dir=directory,
-    manifest=_read_json(directory / _MANIFEST),
+    manifest=run_files.read_json(directory / _MANIFEST),
     results=final_table,
     metrics=_read_metrics(directory),
-    clients=_read_csv(only_simulated / 'clients.csv', key='client_id'),
-    local_models=_read_csv(
+    clients=run_files.read_csv(only_simulated / 'clients.csv', key='client_id'),
+    local_models=run_files.read_csv(
       only_simulated / 'local_models.csv', key='client_id'
     ),
     leak=_read_leak(only_simulated / 'leak.json'),
     privacy=_read_privacy(directory),
     audit=_read_audit(directory / audit_record.FILE_NAME),
+    personalization=run_files.read_csv(
+      only_simulated / 'personalization.csv', key='client_id'
+    ),
+    maps=map_record.read_all(directory),
   )
 
 
@@ -133,7 +147,7 @@ def _paths(directory: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
 
 def _read_metrics(directory: pathlib.Path) -> dict[str, pd.DataFrame]:
   tables = {
-    system: _read_csv(path, key='round_num')
+    system: run_files.read_csv(path, key='round_num')
     for system, path in _paths(directory, _METRICS).items()
   }
   return {
@@ -145,7 +159,7 @@ def _read_leak(path: pathlib.Path) -> leak_lib.Leak | None:
   if not path.is_file():
     return None
   try:
-    return leak_lib.parse(_read_json(path))
+    return leak_lib.parse(run_files.read_json(path))
   except leak_lib.MalformedLeakError as error:
     raise BrokenRunFileError(f'{path}: {error}') from error
 
@@ -157,7 +171,7 @@ def _read_privacy(
   for system, path in _paths(directory, privacy_record.FILE_NAME).items():
     if path.is_file():
       try:
-        found[system] = privacy_record.parse(_read_json(path))
+        found[system] = privacy_record.parse(run_files.read_json(path))
       except privacy_record.MalformedPrivacyError as error:
         raise BrokenRunFileError(f'{path}: {error}') from error
   return found
@@ -167,106 +181,6 @@ def _read_audit(path: pathlib.Path) -> audit_record.Audit | None:
   if not path.is_file():
     return None
   try:
-    return audit_record.parse(_read_json(path))
+    return audit_record.parse(run_files.read_json(path))
   except audit_record.MalformedAuditError as error:
     raise BrokenRunFileError(f'{path}: {error}') from error
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-  try:
-    content = json.loads(_read_text(path))
-  except json.JSONDecodeError as error:
-    raise BrokenRunFileError(
-      f'Expected JSON in {path}, found a mistake in line {error.lineno}, '
-      f'column {error.colno}: {error.msg}.'
-    ) from error
-  if not isinstance(content, dict):
-    raise BrokenRunFileError(
-      f'Expected a JSON object in {path}, found {type(content).__name__}.'
-    )
-  return content
-
-
-def _read_csv(path: pathlib.Path, *, key: str) -> pd.DataFrame | None:
-  """Reads a table whose column `key` identifies the row, None without file.
-
-  All other columns become numbers. A column of text alone is left out: nothing
-  here draws it. Text in a column of numbers is a broken file.
-  """
-  if not path.is_file():
-    return None
-  header, rows = _read_rows(path)
-  if key not in header:
-    raise BrokenRunFileError(
-      f'Expected a column {key} in {path}, line 1, found '
-      f'{", ".join(header) or "an empty line"}.'
-    )
-  columns: dict[str, Any] = {}
-  for index, name in enumerate(header):
-    cells = [(line, row[index].strip()) for line, row in rows]
-    if name == 'client_id':
-      columns[name] = [cell for _, cell in cells]  # '007' stays as it is.
-    elif (values := _numbers(path, name, cells)) is not None:
-      columns[name] = values
-  return pd.DataFrame(columns)
-
-
-def _read_rows(
-  path: pathlib.Path,
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-  """The header, and the other rows with the lines on which they end."""
-  reader = csv.reader(io.StringIO(_read_text(path)))
-  header: list[str] = []
-  rows: list[tuple[int, list[str]]] = []
-  try:
-    header = [name.strip() for name in next(reader, [])]
-    rows = [(reader.line_num, row) for row in reader if row]
-  except csv.Error as error:
-    raise BrokenRunFileError(
-      f'Expected CSV in {path}, found a mistake in line {reader.line_num}: '
-      f'{error}.'
-    ) from error
-  if len(set(header)) < len(header):
-    raise BrokenRunFileError(
-      f'Expected every column of {path} to have a name of its own, found '
-      f'in line 1: {", ".join(header)}.'
-    )
-  for line, row in rows:
-    if len(row) != len(header):
-      raise BrokenRunFileError(
-        f'Expected {len(header)} cells in {path}, line {line}, found '
-        f'{len(row)}.'
-      )
-  return header, rows
-
-
-def _numbers(
-  path: pathlib.Path, name: str, cells: list[tuple[int, str]]
-) -> list[float] | None:
-  """The cells of a column as numbers, None if none of them is one."""
-  values: list[float] = []
-  text: tuple[int, str] | None = None
-  for line, cell in cells:
-    try:
-      values.append(float(cell) if cell else math.nan)
-    except ValueError:
-      text = text or (line, cell)
-      values.append(math.nan)
-  if text is None:
-    return values
-  if name != 'round_num' and all(math.isnan(value) for value in values):
-    return None
-  line, cell = text
-  raise BrokenRunFileError(
-    f'Expected a number in {path}, line {line}, column {name}, found {cell!r}.'
-  )
-
-
-def _read_text(path: pathlib.Path) -> str:
-  try:
-    return path.read_text(encoding='utf-8')
-  except UnicodeDecodeError as error:
-    raise BrokenRunFileError(
-      f'Expected UTF-8 text in {path}, found byte '
-      f'{error.object[error.start]:#04x} at position {error.start}.'
-    ) from error

@@ -1,0 +1,81 @@
+"""Tasks under attack, from the command line to the report."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+PATIENCE_SECONDS = 300
+TASKS = {
+  'digits': ('--num_clients=16', '--hidden_sizes='),
+  'spam_classification': ('--people=16',),
+}
+FLAGS = (
+  '--rounds=20',
+  '--participation=everyone',
+  '--evaluate_every=10',
+  '--attack=sign_flip,backdoor',
+)
+
+
+@pytest.fixture(scope='module', params=TASKS)
+def attacked(request, tmp_path_factory) -> tuple[pathlib.Path, str]:
+  """A run directory that `python -m` has made, and what it has printed."""
+  path = tmp_path_factory.mktemp('attacked') / 'run'
+  done = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      f'tasks.{request.param}',
+      *FLAGS,
+      *TASKS[request.param],
+      '--aggregator=mean,median',
+      f'--output_dir={path}',
+    ],
+    cwd=REPOSITORY,
+    capture_output=True,
+    text=True,
+    timeout=PATIENCE_SECONDS,
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  return path, done.stdout
+
+
+def test_a_quarter_that_flips_signs_breaks_the_mean_and_not_the_median(
+  attacked,
+):
+  path, _ = attacked
+  with open(
+    path / 'maps' / 'defences' / 'defences.csv', newline='', encoding='utf-8'
+  ) as file:
+    rows = {(r['aggregator'], r['attack']): r for r in csv.DictReader(file)}
+  assert len(rows) == 6
+  accuracy = {pair: float(row['accuracy']) for pair, row in rows.items()}
+  assert accuracy['mean', 'sign_flip'] < accuracy['mean', 'none'] - 0.2
+  assert accuracy['median', 'sign_flip'] > accuracy['mean', 'sign_flip'] + 0.1
+  assert rows['median', 'sign_flip']['expected'] == 'True'
+  assert rows['mean', 'sign_flip']['expected'] == 'False'
+  # It does what it is for: without attack the trigger changes little.
+  success = float(rows['mean', 'backdoor']['attack_success'])
+  assert success > float(rows['mean', 'none']['attack_success']) + 0.2
+
+
+def test_results_terminal_and_report_show_the_table(attacked):
+  path, out = attacked
+  results = json.loads((path / 'results.json').read_text())
+  assert [row['system'] for row in results['rows']] == [
+    f'{aggregator}, {attack}'
+    for attack in ('none', 'sign_flip', 'backdoor')
+    for aggregator in ('mean', 'median')
+  ]
+  assert results['sentence'].startswith(
+    'With 4 of 16 clients attacking, median'
+  )
+  assert 'mean: attack 3/3' in out
+  assert 'median, sign flip' in out
+  report = (path / 'report.html').read_text(encoding='utf-8')
+  assert results['sentence'] in report
