@@ -68,6 +68,9 @@ def main() -> None:
   seed = _PROGRAM.seed
   _EXECUTION.install(_SECURE_SUM.get(seed))
   if _LOOK.figures(_DATA.name) or _LOOK.sweeps():
+    _LOOK.check_others(
+      [_SYSTEMS, _CLIENT, _SERVER, _ATTACK, _PROGRAM], but=['seed']
+    )
     heat_map_run.run(_APP, _RUN, _LOOK, _DATA, _MODEL, _AGGREGATOR, seed=seed)
   else:
     _compare(seed)
@@ -98,6 +101,8 @@ def _compare(seed: int) -> None:
         poison=poisons.of_places(),
         seed=seed,
         directory=directory,
+        load=_DATA.load,
+        initial_weights=net.initial_weights,
       )
     else:
       outcome = _SYSTEMS.run(

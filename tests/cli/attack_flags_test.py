@@ -28,6 +28,7 @@ def test_by_default_nobody_attacks():
   group = parsed()
   assert not group.requested
   assert group.names == ('none',)
+  assert group.seeds(5) == range(5, 6)
   assert group.strengths is None
   model = image_classifiers.build_mlp(image_classifiers.Mlp(4, (), 2))
   assert group.trained(model) is model
@@ -146,3 +147,17 @@ def test_strengths_out_of_range_are_refused():
     attacked_updates.AttackError, match=r'^Expected a sign_flip_scale above 0'
   ):
     parsed('--attack=sign_flip', '--sign_flip_scale=0')
+
+
+def test_repeats_have_seeds_of_their_own():
+  assert parsed('--attack=outlier', '--attack_repeats=3').seeds(5) == range(
+    5, 8
+  )
+
+
+def test_no_repeat_is_refused():
+  with pytest.raises(flag_groups.FlagError) as raised:
+    parsed('--attack=outlier', '--attack_repeats=0')
+  assert str(raised.value) == (
+    'Expected --attack_repeats of at least 1, found 0.'
+  )

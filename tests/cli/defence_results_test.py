@@ -18,7 +18,7 @@ def defence(attack, aggregator, lost, *, success=None, expected=False):
     lost=lost,
     attack_success=success,
     expected=expected,
-    by_round=((0, 0.5), (2, 0.9 - lost)),
+    by_round=((3, 0, 0.5), (3, 2, 0.9 - lost)),
   )
 
 
@@ -136,7 +136,7 @@ def test_server_has_the_accuracy_by_round(folder):
   rows = table(folder / 'server.csv')
   assert len(rows) == 12
   assert rows[5] == {
-    'curve': '2', 'seed': '5', 'step': '2', 'round_num': '2', 'accuracy': '0.4',
+    'curve': '2', 'seed': '3', 'step': '2', 'round_num': '2', 'accuracy': '0.4',
   }  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def program(_=None, **changes) -> training.TrainingProgram:
   )
 
 
-def compare(path, *arguments: str, program_for=program):
+def compare(path, *arguments: str, program_for=program, **options):
   """Compares the aggregators of a command line."""
   with flagsaver.flagsaver():
     aggregator = aggregator_flags.AggregatorFlags()
@@ -93,6 +93,7 @@ def compare(path, *arguments: str, program_for=program):
       poison=poisons.of_images(9, 2),
       seed=SEED,
       directory=run_directory.RunDirectory(path),
+      **options,
     )
 
 
@@ -164,10 +165,45 @@ def test_what_is_trained_is_not_trained_again(compared, monkeypatch):
   monkeypatch.setattr(defence_table.short_runs, 'train', counted)
   kept = path / 'simulation_only' / 'defences'
   assert len(list(kept.iterdir())) == 6
-  (kept / 'median_sign_flip.json').unlink()
+  (kept / f'median_sign_flip_{SEED}.json').unlink()
   again = compare(path, *TWO)
   assert len(trained) == 1
   assert again == outcome
+
+
+def test_repeats_are_drawn_anew_and_their_mean_is_told(tmp_path):
+  loaded, begun = [], []
+
+  def load(seed):
+    loaded.append(seed)
+    return DATASET
+
+  def weights(seed):
+    begun.append(seed)
+    return [np.zeros(w.shape, np.float32) for w in MODEL.initial_weights[0]]
+
+  outcome = compare(
+    tmp_path,
+    '--attack=sign_flip',
+    '--aggregator=median',
+    '--attack_repeats=2',
+    load=load,
+    initial_weights=weights,
+  )
+  # The first repeat has the data that were given.
+  assert loaded == [SEED + 1]
+  assert begun == [SEED, SEED + 1] * 2
+  kept = tmp_path / 'simulation_only' / 'defences'
+  for row, attack in zip(outcome.rows, ('none', 'sign_flip'), strict=True):
+    ends = [
+      json.loads((kept / f'median_{attack}_{seed}.json').read_text())
+      for seed in (SEED, SEED + 1)
+    ]
+    assert row['accuracy'] == sum(e['accuracy'] for e in ends) / 2
+  lines = (
+    (tmp_path / 'maps' / 'defences' / 'server.csv').read_text().splitlines()
+  )
+  assert [line.split(',')[1] for line in lines[1:7]] == ['3'] * 3 + ['4'] * 3
 
 
 def test_a_rule_that_stops_early_is_refused(tmp_path):

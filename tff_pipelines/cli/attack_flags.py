@@ -50,6 +50,13 @@ class AttackFlags(flag_groups.FlagGroup):
       choices=('random', 'first', 'last'),
       only_with=any_attack,
     )
+    self._repeats = define(
+      'attack_repeats',
+      1,
+      'times that it is tried, with data, cohorts and attackers drawn anew; '
+      'the mean is told',
+      only_with=any_attack,
+    )
     self._sign_flip_scale = define(
       'sign_flip_scale',
       strengths.sign_flip_scale,
@@ -73,6 +80,10 @@ class AttackFlags(flag_groups.FlagGroup):
   def requested(self) -> bool:
     """Whether anybody attacks."""
     return self._attacks.value != [_NONE]
+
+  def seeds(self, seed: int) -> range:
+    """Returns the seed of each repeat, that of the run first."""
+    return range(seed, seed + self._repeats.value)
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -104,6 +115,11 @@ class AttackFlags(flag_groups.FlagGroup):
     if not self.requested:
       return
     self._number()
+    if self._repeats.value < 1:
+      raise flag_groups.FlagError(
+        f'Expected --{self._repeats.name} of at least 1, found '
+        f'{self._repeats.value}.'
+      )
     _ = self.strengths  # Which checks itself.
     for name in _OF_SYSTEMS:
       if name in flags.FLAGS and flags.FLAGS[name].present:

@@ -38,13 +38,15 @@ class Defence:
   Attributes:
     attack: The attack, or `NONE`.
     aggregator: The aggregator.
-    accuracy: Of the last model, on honest test examples.
+    accuracy: Of the last model, on honest test examples; this and the following
+      two are means over the repeats.
     lost: What it is below the same without attack, from 0 to 1.
     attack_success: The share of test examples with the backdoor's trigger that
       the last model takes for its target; None where there is no backdoor to
       compare with.
     expected: Whether it should hold by theory.
-    by_round: The round and the accuracy after it, where it was measured.
+    by_round: The seed of a repeat, a round and the accuracy after it, where it
+      was measured.
   """
 
   attack: str
@@ -53,7 +55,7 @@ class Defence:
   lost: float
   attack_success: float | None
   expected: bool
-  by_round: tuple[tuple[int, float], ...]
+  by_round: tuple[tuple[int, int, float], ...]
 
   @property
   def name(self) -> str:
@@ -170,9 +172,9 @@ def write(directory: run_directory.RunDirectory, found: Defences) -> None:
       _SERVER_HEADER,
       [
         # A step is a round: all that a server can count.
-        (curve, found.settings['seed'], round_num, round_num, accuracy)
+        (curve, seed, round_num, round_num, accuracy)
         for curve, each in enumerate(found.defences)
-        for round_num, accuracy in each.by_round
+        for seed, round_num, accuracy in each.by_round
       ],
     ),
   )

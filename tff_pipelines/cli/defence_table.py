@@ -1,8 +1,9 @@
 """Every aggregator against every attack, on one task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
+import statistics
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ from tff_pipelines.programs import (
   training,
 )
 
+# From the seed of a repeat.
+Load = Callable[[int], population.FederatedDataset]
+InitialWeights = Callable[[int], Sequence[np.ndarray]]
+
 
 def run(
   dataset: population.FederatedDataset,
@@ -38,6 +43,8 @@ def run(
   poison: poisons.Poison,
   seed: int,
   directory: run_directory.RunDirectory,
+  load: Load | None = None,
+  initial_weights: InitialWeights | None = None,
 ) -> comparison.Outcome:
   """Trains every aggregator under every attack, and without.
 
@@ -54,6 +61,9 @@ def run(
     poison: What attackers make of the task's examples.
     seed: The run's seed.
     directory: Where it is recorded.
+    load: Draws the data of a repeat from its seed; None takes the same for all.
+    initial_weights: Draws the first weights of a repeat from its seed; None
+      begins all with those of the model.
 
   Returns:
     The table, a row for each pair; it has no weights to use.
@@ -63,7 +73,9 @@ def run(
   """
   _check_whole(systems)
   trained = dict(zip(aggregator.names, systems, strict=True))
-  sweep = _Sweep(dataset, model, attack, poison, seed, directory)
+  sweep = _Sweep(
+    dataset, model, attack, poison, seed, directory, load, initial_weights
+  )
   measured: dict[tuple[str, str], dict[str, Any]] = {}
   # One aggregator after the other, so that each is compiled once.
   for defender, system in trained.items():
@@ -119,6 +131,18 @@ class _Sweep:
   poison: poisons.Poison
   seed: int
   directory: run_directory.RunDirectory
+  load: Load | None
+  initial_weights: InitialWeights | None
+
+  @functools.cached_property
+  def datasets(self) -> dict[int, population.FederatedDataset]:
+    """The data of each repeat, by its seed."""
+    return {
+      seed: self.dataset
+      if self.load is None or seed == self.seed
+      else self.load(seed)
+      for seed in self.attack.seeds(self.seed)
+    }
 
   @property
   def num_clients(self) -> int:
@@ -146,6 +170,7 @@ class _Sweep:
     strengths = self.attack.strengths
     return {
       'seed': self.seed,
+      'repeats': len(self.attack.seeds(self.seed)),
       'clients': self.num_clients,
       'attackers': self.attack.count(self.num_clients),
       **({} if strengths is None else dataclasses.asdict(strengths)),
@@ -155,16 +180,12 @@ class _Sweep:
   def evaluate(self) -> tff.Computation:
     return evaluation.build(self.model)
 
-  @functools.cached_property
-  def honest_batches(self) -> Any:
-    return _all_batches(self.dataset.test)
-
-  @functools.cached_property
-  def triggered_batches(self) -> Any:
-    return _all_batches(client_kinds.triggered(self.dataset.test, self.poison))
-
-  def kinds(self, attack: str) -> tuple[kinds_lib.ClientKind, ...]:
-    return self.attack.kinds(attack, self.num_clients, self.seed)
+  def kinds(
+    self, attack: str, seed: int | None = None
+  ) -> tuple[kinds_lib.ClientKind, ...]:
+    return self.attack.kinds(
+      attack, self.num_clients, self.seed if seed is None else seed
+    )
 
   @functools.cached_property
   def _kept(self) -> kept_results.KeptResults:
@@ -177,19 +198,43 @@ class _Sweep:
     process: Any,
     program: training.TrainingProgram,
   ) -> dict[str, Any]:
-    """Returns accuracy, attack_success and by_round, trained if need be."""
-    return self._kept.get(
-      f'{aggregator} {attack}',
-      functools.partial(self._trained, attack, process, program),
-    )
+    """Returns accuracy and attack_success, means, and by_round, by seed.
+
+    What is not kept is trained.
+    """
+    by_seed = {
+      seed: self._kept.get(
+        f'{aggregator} {attack} {seed}',
+        functools.partial(
+          self._trained,
+          attack,
+          process,
+          dataclasses.replace(program, seed=seed),
+        ),
+      )
+      for seed in self.datasets
+    }
+    found = by_seed.values()
+    successes = [one['attack_success'] for one in found]
+    return {
+      'accuracy': statistics.fmean(one['accuracy'] for one in found),
+      'attack_success': (
+        None if None in successes else statistics.fmean(successes)
+      ),
+      'by_round': [
+        (seed, *row) for seed, one in by_seed.items() for row in one['by_round']
+      ],
+    }
 
   def _trained(
     self, attack: str, build: Any, program: training.TrainingProgram
   ) -> dict[str, Any]:
-    process = build()
+    process, seed = build(), program.seed
+    dataset = self.datasets[seed]
     clients = client_kinds.with_kinds(
-      self.dataset.train, self.kinds(attack), poison=self.poison, seed=self.seed
+      dataset.train, self.kinds(attack, seed), poison=self.poison, seed=seed
     )
+    honest = _all_batches(dataset.test)
     by_round: list[tuple[int, float]] = []
 
     def accuracy(state: Any, batches: Any) -> float:
@@ -199,9 +244,15 @@ class _Sweep:
     def observe(round_num: int, state: Any) -> None:
       is_last = round_num == program.rounds
       if is_last or round_num % program.evaluate_every == 0:
-        by_round.append((round_num, accuracy(state, self.honest_batches)))
+        by_round.append((round_num, accuracy(state, honest)))
 
-    state = short_runs.train(process, clients, program, observe)
+    state = short_runs.train(
+      process,
+      clients,
+      program,
+      observe,
+      None if self.initial_weights is None else self.initial_weights(seed),
+    )
     looked_for = self.planted and attack in (
       defence_results.BACKDOOR,
       defence_results.NONE,
@@ -209,7 +260,12 @@ class _Sweep:
     return {
       'accuracy': by_round[-1][1],
       'attack_success': (
-        accuracy(state, self.triggered_batches) if looked_for else None
+        accuracy(
+          state,
+          _all_batches(client_kinds.triggered(dataset.test, self.poison)),
+        )
+        if looked_for
+        else None
       ),
       'by_round': by_round,
     }
@@ -233,7 +289,7 @@ class _Sweep:
       defence_theory.should_hold(
         aggregator, attackers_by_round(self.kinds(attack), program), tolerated
       ),
-      tuple((r, a) for r, a in one['by_round']),
+      tuple(one['by_round']),
     )
 
 

@@ -109,6 +109,10 @@ class FlagGroup:
       d.holder.name: d.holder.value for d in self._declared if d.identifies_run
     }
 
+  def given(self) -> list[str]:
+    """Returns the names of the flags that were given."""
+    return [d.holder.name for d in self._declared if d.holder.present]
+
   def help_lines(self) -> list[tuple[str, str]]:
     """Returns the flags as written on a command line, and what they do."""
     lines = []

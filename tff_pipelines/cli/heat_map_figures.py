@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-import pathlib
 from typing import Any
 
 from tff_pipelines.cli import heat_map_fairness, heat_map_request
-from tff_pipelines.programs import map_records, map_runs, progress
+from tff_pipelines.programs import (
+  map_records,
+  map_runs,
+  progress,
+  run_directory,
+)
+from tff_pipelines.reports import map_record
 
 _Request = heat_map_request.Request
 _Settings = Mapping[str, tuple[map_runs.MapSettings, Mapping[str, Any]]]
@@ -22,9 +27,8 @@ def _merge(request: _Request) -> map_records.Figure:
   settings = request.settings('merge')
   period = settings.merge
   merges = settings.num_merges
-  kept = {*request.flags.map_steps} or {
-    period, max(1, merges // 2) * period, settings.steps
-  }  # fmt: skip
+  usual = {period, max(1, merges // 2) * period, settings.steps}
+  kept = {*request.flags.map_steps} or {s for s in usual if s <= settings.steps}
   if request.flags.animate:
     kept |= {period * k for k in range(merges + 1)}
   never = dataclasses.replace(settings, merge=settings.steps + 1)
@@ -38,7 +42,7 @@ def _merge(request: _Request) -> map_records.Figure:
         f'merged every {period} steps': (settings, {'merge': period}),
         'never merged': (never, {}),
       },
-      weights_at=sorted(s for s in kept if s <= settings.steps),
+      weights_at=sorted(kept),
     ),
     world_notes(settings),
     user_steps='all',
@@ -112,8 +116,8 @@ def _excluded(request: _Request) -> map_records.Figure:
 
 
 def _privacy(request: _Request) -> map_records.Figure:
-  base = request.settings('privacy', 'noise')
-  sides = {1: base, 0: base.including(0)}
+  base = request.settings('privacy')
+  sides = {included: base.including(included) for included in (1, 0)}
   settings = {
     f'noise level {level:g}, outlier {"in" if included else "out"}': (
       dataclasses.replace(side, noise=level),
@@ -153,7 +157,9 @@ def _guaranteed(
         computations, promised = request.computations.with_guarantee(
           len(side.participants), side.num_merges, epsilon, delta
         )
-        runs = map_runs.run(computations, side, seeds, follow_users=False)
+        runs = map_runs.run(
+          computations, side, seeds, every_merge=False, follow_users=False
+        )
         curves.append(
           map_records.Curve(
             f'{users} users, outlier {"in" if included else "out"}',
@@ -192,10 +198,10 @@ def world_notes(settings: map_runs.MapSettings) -> list[str]:
   ]
 
 
-def _fairness(request: _Request, folder: pathlib.Path) -> None:
+def _fairness(request: _Request, directory: run_directory.RunDirectory) -> None:
   heat_map_fairness.write(
-    request.directory,
-    folder,
+    directory,
+    directory.path / map_record.FOLDER,
     request.computations,
     request.settings('fairness'),
     request.seeds('fairness'),
@@ -203,12 +209,14 @@ def _fairness(request: _Request, folder: pathlib.Path) -> None:
   )
 
 
-_Write = Callable[[_Request, pathlib.Path], None]
+_Write = Callable[[_Request, run_directory.RunDirectory], None]
 
 
 def _writing(build: Callable[[_Request], map_records.Figure]) -> _Write:
-  return lambda request, folder: map_records.write(
-    folder, build(request), request.computations.output
+  return lambda request, directory: map_records.write(
+    directory.path / map_record.FOLDER,
+    build(request),
+    request.computations.output,
   )
 
 

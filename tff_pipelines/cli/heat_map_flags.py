@@ -1,6 +1,8 @@
 """Flags of the heat map task: which figures, which sweeps, how many seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from absl import flags
 
 from tff_pipelines.cli import flag_groups
 from tff_pipelines.programs import map_sweeps
@@ -9,6 +11,7 @@ from tff_pipelines.programs import map_sweeps
 FIGURES = ('merge', 'drift', 'outliers', 'fairness', 'privacy')
 COMPARISON = 'comparison'
 ALL = 'all'
+_MOST_MAP_STEPS = 3
 
 
 class HeatMapFlags(flag_groups.FlagGroup):
@@ -66,19 +69,41 @@ class HeatMapFlags(flag_groups.FlagGroup):
     self._delta = define('guarantee_delta', 1e-5, 'of the same guarantee')
     self._guarantee_users = define(
       'guarantee_users',
-      ['16', '64', '256', '1024'],
+      ['16', '32', '64', '128', '256'],
       'how many users the guarantee is tried with',
     )
     self._animate = define(
       'animate',
       False,
-      'also writes animation.gif, and animation.mp4 where ffmpeg is there: '
-      'figure merge, merge by merge',
+      'also writes figures/merge_animation.gif, and a film beside it where '
+      'ffmpeg is there: figure merge, merge by merge',
     )
 
   def check(self) -> None:
     """Refuses figures and knobs that there are not, and what has no effect."""
     super().check()
+    self._check_choices()
+    self._check_numbers()
+    self._check_effect(flags.FLAGS['dataset'].value)
+
+  def check_others(
+    self, groups: Sequence[flag_groups.FlagGroup], but: Collection[str]
+  ) -> None:
+    """Refuses flags of a comparison where figures or sweeps are drawn.
+
+    Args:
+      groups: What only a comparison looks at.
+      but: Names of their flags that figures look at, too.
+
+    Raises:
+      FlagError: If one of the others was given.
+    """
+    for group in groups:
+      for name in group.given():
+        if name not in but:
+          raise _no_effect(f'--figure={COMPARISON}', name, self._in_words())
+
+  def _check_choices(self) -> None:
     known = (*FIGURES, COMPARISON, ALL)
     found = self._figures.value
     if any(name not in known for name in found) or (
@@ -93,22 +118,47 @@ class HeatMapFlags(flag_groups.FlagGroup):
         'Expected --figure or --sweep, found both; run one after the other '
         f'(--figure={ALL} has all sweeps).'
       )
-    knobs = (*map_sweeps.KNOBS, ALL)
-    if any(knob not in knobs for knob in self.knobs) or (
-      ALL in self.knobs and len(self.knobs) > 1
+    if self.knobs in ((), (ALL,)):
+      return
+    if (
+      any(knob not in map_sweeps.KNOBS for knob in self.knobs)
+      or len(self.knobs) > 2
+      or len(set(self.knobs)) < len(self.knobs)
     ):
       raise flag_groups.FlagError(
         f'Expected one or two knobs out of {", ".join(map_sweeps.KNOBS)}, or '
         f'{ALL}, found --sweep={",".join(self.knobs)}.'
       )
-    for flag in (self._num_seeds, self._steps):
-      if flag.value is not None and flag.value < 1:
-        raise flag_groups.FlagError(
-          f'Expected --{flag.name} of at least 1, found {flag.value}.'
-        )
-    self._check_figures_of_flags()
 
-  def _check_figures_of_flags(self) -> None:
+  def _check_numbers(self) -> None:
+    for flag, found in (
+      (self._num_seeds, [self._num_seeds.value]),
+      (self._steps, [self.steps]),
+      (self._personalize_steps, [self.personalize_steps]),
+      (self._merge, self.merge_periods),
+      (self._guarantee_users, self.guarantee_users),
+    ):
+      for number in found:
+        if number is not None and number < 1:
+          raise flag_groups.FlagError(
+            f'Expected --{flag.name} of at least 1, found {number}.'
+          )
+    if len(set(self.map_steps)) > _MOST_MAP_STEPS:
+      raise flag_groups.FlagError(
+        f'Expected at most {_MOST_MAP_STEPS} steps in '
+        f'--{self._map_steps.name}, found {",".join(map(str, self.map_steps))}.'
+      )
+
+  def _check_effect(self, dataset: str) -> None:
+    shown = self.figures(dataset)
+    if not (shown or self.sweeps()):
+      for flag in (self._num_seeds, self._merge, self._steps):
+        if flag.present:
+          raise _no_effect(
+            'a figure or a sweep of --dataset=grid',
+            flag.name,
+            self._in_words(dataset),
+          )
     for flag, figure in (
       (self._map_steps, 'merge'),
       (self._animate, 'merge'),
@@ -117,13 +167,18 @@ class HeatMapFlags(flag_groups.FlagGroup):
       (self._delta, 'privacy'),
       (self._guarantee_users, 'privacy'),
     ):
-      shown = self.figures('grid')
       if flag.present and figure not in shown:
-        raise flag_groups.FlagError(
-          f'Expected --figure={figure} where --{flag.name} is given, found '
-          f'--figure={",".join(self._figures.value)}, with which it has no '
-          'effect; remove one of them.'
+        raise _no_effect(
+          f'--figure={figure}', flag.name, self._in_words(dataset)
         )
+
+  def _in_words(self, dataset: str = 'grid') -> str:
+    """Returns the flag that decides what is drawn."""
+    if self.knobs:
+      return f'--sweep={",".join(self.knobs)}'
+    if dataset != 'grid':
+      return f'--dataset={dataset}'
+    return f'--figure={",".join(self._figures.value) or "merge"}'
 
   def figures(self, dataset: str) -> tuple[str, ...]:
     """Returns the figures to draw of a data set; none for a comparison.
@@ -195,3 +250,10 @@ class HeatMapFlags(flag_groups.FlagGroup):
   def animate(self) -> bool:
     """Whether to write an animation."""
     return self._animate.value
+
+
+def _no_effect(wanted: str, name: str, found: str) -> flag_groups.FlagError:
+  return flag_groups.FlagError(
+    f'Expected {wanted} where --{name} is given, found {found}, with which it '
+    'has no effect; remove one of them.'
+  )

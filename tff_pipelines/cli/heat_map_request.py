@@ -14,7 +14,6 @@ from tff_pipelines.programs import (
   map_runs,
   map_sweeps,
   progress,
-  run_directory,
 )
 
 # As published, unless flags say otherwise.
@@ -26,6 +25,8 @@ _PUBLISHED: Mapping[str, Mapping[str, Any]] = {
   'privacy': {'points': 8, 'outliers': 1, 'merge': 20, 'steps': 198},
 }
 _SEEDS = {'merge': 1, 'privacy': 200}
+# Settings that a figure varies itself; the merge periods of drift are a list.
+_VARIED: Mapping[str, Sequence[str]] = {'privacy': ('noise',)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +39,12 @@ class Request:
       `map_runs.MapSettings`.
     computations: What runs are made of.
     seed: The first seed.
-    directory: Where it is recorded.
   """
 
   flags: heat_map_flags.HeatMapFlags
   given: Mapping[str, Any]
   computations: heat_map_computations.HeatMapComputations
   seed: int
-  directory: run_directory.RunDirectory
 
   def seeds(self, figure: str) -> range:
     """Returns the seeds of a figure's worlds."""
@@ -57,11 +56,12 @@ class Request:
 
     Args:
       figure: Its name; of a sweep `sweep`.
-      *swept: Settings that the figure varies.
+      *swept: Settings that a sweep varies.
 
     Raises:
       FlagError: If one that it varies was given, but for the merge periods of
         drift, or several merge periods of another figure.
+      PipelineError: If there is no such world.
     """
     given = dict(self.given)
     if self.flags.steps is not None:
@@ -74,13 +74,26 @@ class Request:
           f'found {",".join(map(str, periods))}.'
         )
       (given['merge'],) = periods
-    for name in swept:
+    for name in (*_VARIED.get(figure, ()), *swept):
       if name in given:
         raise flag_groups.FlagError(
           f'Expected no {name} among the flags where the figure varies it, '
           f'found {given[name]}; remove that flag.'
         )
     return map_runs.MapSettings(**{**_PUBLISHED.get(figure, {}), **given})
+
+  def sweep(self, knobs: Sequence[str]) -> map_sweeps.Sweep:
+    """Returns the sweep of one knob, or of two that make a table.
+
+    Raises:
+      PipelineError: If a knob was given, or no world has some of the values.
+    """
+    return map_sweeps.Sweep(
+      {knob: map_sweeps.KNOBS[knob] for knob in knobs},
+      self.settings('sweep', *knobs),
+      self.flags.num_seeds(map_sweeps.NUM_SEEDS),
+      self.seed,
+    )
 
   def run(
     self, settings: map_runs.MapSettings, seeds: Sequence[int], **options: Any

@@ -102,10 +102,6 @@ def _percent(value: float) -> str:
   return f'{100 * value:.1f} %'
 
 
-def _points(value: float) -> str:
-  return f'{100 * value:+.1f} points'.replace('-', '\N{MINUS SIGN}')
-
-
 def _sentence(record: map_record.MapRecord) -> str:
   say = {
     'merge': _say_merge,
@@ -114,7 +110,9 @@ def _sentence(record: map_record.MapRecord) -> str:
     'privacy': _say_privacy,
     'sweep': _say_ends,
   }.get(record.kind)
-  return '' if say is None else say(record)
+  if say is None or (say is not _say_ends and _never_merges(record, 0)):
+    return ''
+  return say(record)
 
 
 def _say_merge(record: map_record.MapRecord) -> str:
@@ -159,7 +157,8 @@ def _say_ends(record: map_record.MapRecord) -> str:
 
 def _say_privacy(record: map_record.MapRecord) -> str:
   return ' '.join(
-    f'{what}: leaving the outlier out changes the map by {_points(gap.mean)} '
+    f'{what}: leaving the outlier out changes the map by '
+    f'{seed_bands.points(gap.mean, digits=1)} points '
     f'(\N{PLUS-MINUS SIGN} {100 * gap.standard_error:.1f}) {where}.'
     for what, where, gap in _ends_of_gaps(record)
   )
@@ -176,8 +175,8 @@ def _ends_of_gaps(
 ) -> Iterable[tuple[str, str, _Gap]]:
   """Yields the gap of an outlier, out less in, at the ends of each knob."""
   for mechanism, knob, words in (
-    ('location noise', 'noise', 'at noise level'),
-    ('clipping and noise', 'users', 'with users'),
+    ('location noise', 'noise', 'at noise level {:g}'),
+    ('clipping and noise', 'users', 'with {:g} users'),
   ):
     sides: dict[float, dict[int, int]] = {}
     for index, curve in enumerate(record.curves):
@@ -194,6 +193,6 @@ def _ends_of_gaps(
       if len(gaps) > 1:
         yield (
           mechanism.capitalize(),
-          f'{words} {value:g}',
+          words.format(value),
           _Gap(float(gaps.mean()), float(gaps.sem())),
         )

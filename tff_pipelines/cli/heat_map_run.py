@@ -17,7 +17,12 @@ from tff_pipelines.cli import (
   run_flags,
 )
 from tff_pipelines.cli import app as app_lib
-from tff_pipelines.programs import kept_results, map_records, map_sweeps
+from tff_pipelines.programs import (
+  kept_results,
+  map_records,
+  map_sweeps,
+  run_directory,
+)
 from tff_pipelines.reports import animation, map_record
 
 
@@ -42,24 +47,28 @@ def run(
     aggregator: What the server makes of the updates.
     seed: The first seed.
   """
+  request = heat_map_request.Request(
+    look,
+    places.given_settings(),
+    heat_map_computations.HeatMapComputations(
+      model.tanh_net(), aggregator.of_cohort, aggregator.depends_on_clients
+    ),
+    seed,
+  )
+  figures = look.figures(places.name)
+  # What cannot be is refused before hours are spent on what can.
+  for figure in figures:
+    request.settings(figure)
+  sweeps = [request.sweep(knobs) for knobs in look.sweeps()]
   with output.open_directory(
     application, seed=seed, data={'name': places.name}
   ) as directory:
-    request = heat_map_request.Request(
-      look,
-      places.given_settings(),
-      heat_map_computations.HeatMapComputations(
-        model.tanh_net(), aggregator.of_cohort, aggregator.depends_on_clients
-      ),
-      seed,
-      directory,
-    )
     path = directory.path
     print(f'run directory: {path} (--output_dir={path} resumes it)')
-    for figure in look.figures(places.name):
-      draw(request, figure)
-    for knobs in look.sweeps():
-      sweep(request, knobs)
+    for figure in figures:
+      draw(request, directory, figure)
+    for swept in sweeps:
+      run_sweep(request, directory, swept)
     found = heat_map_results.table(map_record.read_all(path))
     notes = [*found.notes, *(_animate(path) if look.animate else ())]
     output.finish(
@@ -70,47 +79,62 @@ def run(
       rows=found.rows,
       notes=notes,
       sentence=found.sentence,
+      row_title='setting',
     )
 
 
-def draw(request: heat_map_request.Request, figure: str) -> None:
+def draw(
+  request: heat_map_request.Request,
+  directory: run_directory.RunDirectory,
+  figure: str,
+) -> None:
   """Runs what a figure shows and writes its folders, but those that are there.
 
   Args:
     request: What is asked for.
+    directory: Where it is recorded.
     figure: One of `heat_map_flags.FIGURES`.
 
   Raises:
     PipelineError: If flags do not fit the figure, or it cannot be written.
   """
   for name, write in heat_map_figures.FIGURES[figure].items():
-    folder = request.directory.path / map_record.FOLDER
-    if not (folder / name / 'figure.json').exists():
-      write(request, folder)
+    if not _is_there(directory, name):
+      write(request, directory)
 
 
-def sweep(request: heat_map_request.Request, knobs: tuple[str, ...]) -> None:
-  """Sweeps one knob, or two that make a table, and writes the folder."""
-  base = request.settings('sweep', *knobs)
-  swept = map_sweeps.Sweep(
-    {knob: map_sweeps.KNOBS[knob] for knob in knobs},
-    base,
-    request.flags.num_seeds(map_sweeps.NUM_SEEDS),
-  )
-  folder = request.directory.path / map_record.FOLDER
-  if (folder / swept.name / 'figure.json').exists():
+def run_sweep(
+  request: heat_map_request.Request,
+  directory: run_directory.RunDirectory,
+  swept: map_sweeps.Sweep,
+) -> None:
+  """Runs or resumes a sweep and writes its folder, unless it is there.
+
+  Args:
+    request: What is asked for.
+    directory: Where it is recorded.
+    swept: What to vary.
+
+  Raises:
+    SavingFailedError: If it cannot be written.
+  """
+  if _is_there(directory, swept.name):
     return
   map_records.write_sweep(
-    folder,
+    directory.path / map_record.FOLDER,
     swept,
     map_sweeps.run(
       swept,
       request.run,
-      kept_results.KeptResults(request.directory.path / 'sweeps'),
+      kept_results.KeptResults(directory.path / 'sweeps'),
     ),
-    f'{" and ".join(knobs).capitalize()}: what they are worth',
-    heat_map_figures.world_notes(base),
+    f'{" and ".join(swept.knobs).capitalize()}: what they are worth',
+    heat_map_figures.world_notes(swept.base),
   )
+
+
+def _is_there(directory: run_directory.RunDirectory, name: str) -> bool:
+  return (directory.path / map_record.FOLDER / name / 'figure.json').exists()
 
 
 def _animate(path: pathlib.Path) -> list[str]:

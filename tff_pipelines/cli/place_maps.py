@@ -53,7 +53,7 @@ def write(
   is_class = bool(dataset.label_names)
   if is_class:
     # From logits to the probability of hot, whose border is one half.
-    outputs = 1 / (1 + np.exp(-outputs.astype(np.float64)))
+    outputs = (1 + np.tanh(outputs.astype(np.float64) / 2)) / 2
   square = outputs.astype(np.float32).reshape(resolution, resolution)
   with files.writing_folder(directory.path / 'maps' / _NAME) as path:
     hidden = path / 'simulation_only'

@@ -48,6 +48,7 @@ class RunFlags(output_flags.OutputFlags):
     rows: Sequence[dict[str, Any]],
     notes: Sequence[str],
     sentence: str | None = None,
+    row_title: str | None = None,
   ) -> None:
     """Writes results.json and report.html, and prints the final table.
 
@@ -61,6 +62,7 @@ class RunFlags(output_flags.OutputFlags):
       rows=rows,
       notes=notes,
       sentence=sentence,
+      row_title=row_title,
     )
     self.report(directory, notes)
 

@@ -55,7 +55,8 @@ class Sweep:
     knobs: One or two names of `KNOBS`, with the values of each; two make a
       table.
     base: All other settings.
-    num_seeds: Seeds 0 to num_seeds - 1 are run for every value.
+    num_seeds: So many seeds in a row are run for every value.
+    first_seed: The first of them.
   """
 
   knobs: Mapping[str, Sequence[int | float]]
@@ -63,6 +64,7 @@ class Sweep:
     default_factory=map_runs.MapSettings
   )
   num_seeds: int = NUM_SEEDS
+  first_seed: int = 0
 
   def __post_init__(self) -> None:
     if not 1 <= len(self.knobs) <= 2:
@@ -93,6 +95,11 @@ class Sweep:
   def name(self) -> str:
     """`sweep_points`, or of two knobs `sweep_points_merge`."""
     return '_'.join(['sweep', *self.knobs])
+
+  @property
+  def seeds(self) -> range:
+    """The seeds of every value."""
+    return range(self.first_seed, self.first_seed + self.num_seeds)
 
   def settings(self) -> list[map_runs.MapSettings]:
     """Returns the settings, the last knob running fastest.
@@ -177,12 +184,13 @@ def run(
   with progress.Progress(sweep.name, len(settings), unit='value') as display:
     for done, chosen in enumerate(settings, start=1):
       results = kept.get_all(
-        [_name(chosen, seed) for seed in range(sweep.num_seeds)],
+        [_name(chosen, seed) for seed in sweep.seeds],
         functools.partial(_endings, run_settings, chosen),
       )
       values = {name: getattr(chosen, name) for name in sweep.knobs}
       swept += [
-        SweptRun(chosen, seed, **result) for seed, result in enumerate(results)
+        SweptRun(chosen, seed, **result)
+        for seed, result in zip(sweep.seeds, results, strict=True)
       ]
       mean = sum(r['accuracy'] for r in results) / len(results)
       display.update(done, {**values, 'accuracy': mean})

@@ -80,6 +80,7 @@ def write(
   rows: Sequence[Mapping[str, Any]],
   notes: Sequence[str],
   sentence: str | None = None,
+  row_title: str | None = None,
 ) -> None:
   """Writes results.json.
 
@@ -91,6 +92,7 @@ def write(
     rows: One mapping a system.
     notes: Sentences below the table.
     sentence: The result in one sentence; None lets a report compare the rows.
+    row_title: What a row is, where it is no system.
   """
   described = [
     {
@@ -109,6 +111,7 @@ def write(
       'rows': [dict(r) for r in rows],
       'notes': list(notes),
       **({} if sentence is None else {'sentence': sentence}),
+      **({} if row_title is None else {'row_title': row_title}),
     },
   )
 

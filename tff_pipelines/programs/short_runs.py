@@ -1,8 +1,10 @@
 """Training many times over, without records: for experiments about training."""
 
+from collections.abc import Sequence
 import functools
 from typing import Any
 
+import numpy as np
 import tensorflow_federated as tff
 
 from tff_pipelines.data import population as population_lib
@@ -14,6 +16,7 @@ def train(
   population: population_lib.ClientPopulation,
   program: training.TrainingProgram,
   observe: training.Observe | None = None,
+  initial_weights: Sequence[np.ndarray] | None = None,
 ) -> Any:
   """Returns the last state of a process after all rounds of a program.
 
@@ -25,8 +28,17 @@ def train(
     population: The clients.
     program: Rounds, participation, batching and seed.
     observe: Sees every state, the initial one included.
+    initial_weights: The model's trainable weights to begin with; None for those
+      that the process has.
   """
   state = process.initialize()
+  if initial_weights is not None:
+    state = process.set_model_weights(
+      state,
+      process.get_model_weights(state)._replace(
+        trainable=tuple(initial_weights)
+      ),
+    )
   if observe is not None:
     observe(0, state)
   for round_num in range(1, program.rounds + 1):

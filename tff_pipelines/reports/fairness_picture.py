@@ -94,7 +94,7 @@ def personalization_picture(
     strips += _strips(name, table, 'group', f'{when}_{column.key}')
   return _figure(
     strips,
-    title=appearance.label(f'{column.title} for each user', 40),
+    title=appearance.label(f'{column.title} for each user', 30),
     quantity=appearance.label(f'{column.title} on own test data', 40),
     value_format=column.format,
   )
