@@ -587,3 +587,37 @@ def test_request_needs_one_target(given, found):
     'Expected one of --epsilon and --noise_multiplier with a private '
     f'aggregator, found {found}; there is no usual privacy.'
   )
+
+
+# One aggregator of cohorts of any size.
+
+
+def one_of(*arguments: str) -> aggregator_flags.AggregatorFlags:
+  group = aggregator_flags.AggregatorFlags('uniform_mean')
+  flags.FLAGS(['program', *arguments])
+  return group
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'depends'),
+  [((), False), (('--aggregator=median',), True)],
+)
+def test_the_plain_mean_alone_is_the_same_for_all_cohorts(arguments, depends):
+  assert one_of(*arguments).depends_on_clients == depends
+
+
+def test_aggregator_of_a_cohort_tolerates_a_quarter_of_it():
+  group = one_of('--aggregator=krum')
+  for cohort, tolerated in ((8, 2), (16, 4)):
+    assert group.of_cohort(cohort).num_attackers == tolerated
+
+
+@pytest.mark.parametrize('found', ['mean,median', 'dp_fixed'])
+def test_several_aggregators_or_a_private_one_are_not_one_of_a_cohort(found):
+  group = one_of(f'--aggregator={found}')
+  with pytest.raises(aggregator_flags.AggregatorError) as raised:
+    group.of_cohort(16)
+  assert str(raised.value) == (
+    'Expected one aggregator without a promise of privacy here, found '
+    f'--aggregator={found}.'
+  )

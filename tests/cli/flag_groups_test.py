@@ -222,3 +222,11 @@ def test_numbers_that_are_not_whole_are_refused():
   assert str(raised.value) == (
     'Expected whole numbers in --sizes, such as 2,3, found 3,4.5.'
   )
+
+
+def test_given_are_flags_of_the_command_line_also_with_their_defaults():
+  numbers = flag_groups.FlagGroup('Numbers')
+  for name in ('first', 'second', 'third'):
+    numbers.define(name, 1, 'a number')
+  parse('--third=1', '--first=2')
+  assert numbers.given_flags() == ['first', 'third']

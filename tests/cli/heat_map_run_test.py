@@ -274,6 +274,12 @@ def test_two_knobs_are_a_table(tmp_path):
       '0; remove that flag.',
     ),
     (
+      ('--sweep=noise', '--aggregator=mean,median'),
+      aggregator_flags.AggregatorError,
+      'Expected one aggregator without a promise of privacy here, found '
+      '--aggregator=mean,median.',
+    ),
+    (
       ('--figure=merge', '--outliers=4'),
       grid_world.GridWorldError,
       'Expected from 0 to 3 outliers among as many users, found 4.',

@@ -63,6 +63,22 @@ def test_a_sweep_is_runs_of_all_values_and_seeds(computations, tmp_path):
     assert found.median_local_accuracy == pytest.approx(np.median(own))
 
 
+def test_seeds_start_with_the_first(computations, tmp_path):
+  kept = kept_results.KeptResults(tmp_path)
+  two, one = (
+    map_sweeps.run(
+      map_sweeps.Sweep({'merge': (3, 2)}, SMALL, count, first_seed=first),
+      running(computations),
+      kept,
+    )
+    for count, first in ((2, 3), (1, 4))
+  )
+  assert [(s.settings.merge, s.seed) for s in two] == [
+    (3, 3), (3, 4), (2, 3), (2, 4),
+  ]  # fmt: skip
+  assert one == [two[1], two[3]]
+
+
 def test_a_sweep_that_is_complete_is_read(computations, tmp_path, calls):
   sweep = map_sweeps.Sweep({'noise': (0.0, 2.5)}, SMALL, num_seeds=2)
   kept = kept_results.KeptResults(tmp_path)

@@ -109,7 +109,7 @@ class FlagGroup:
       d.holder.name: d.holder.value for d in self._declared if d.identifies_run
     }
 
-  def given(self) -> list[str]:
+  def given_flags(self) -> list[str]:
     """Returns the names of the flags that were given."""
     return [d.holder.name for d in self._declared if d.holder.present]
 

@@ -99,7 +99,7 @@ class HeatMapFlags(flag_groups.FlagGroup):
       FlagError: If one of the others was given.
     """
     for group in groups:
-      for name in group.given():
+      for name in group.given_flags():
         if name not in but:
           raise _no_effect(f'--figure={COMPARISON}', name, self._in_words())
 

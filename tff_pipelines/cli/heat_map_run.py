@@ -56,10 +56,10 @@ def run(
     seed,
   )
   figures = look.figures(places.name)
-  # What cannot be is refused before hours are spent on what can.
-  for figure in figures:
-    request.settings(figure)
   sweeps = [request.sweep(knobs) for knobs in look.sweeps()]
+  # What cannot be is refused before hours are spent on what can.
+  for settings in (*map(request.settings, figures), *(s.base for s in sweeps)):
+    aggregator.of_cohort(len(settings.participants))
   with output.open_directory(
     application, seed=seed, data={'name': places.name}
   ) as directory:
