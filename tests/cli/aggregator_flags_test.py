@@ -609,7 +609,7 @@ def test_the_plain_mean_alone_is_the_same_for_all_cohorts(arguments, depends):
 def test_aggregator_of_a_cohort_tolerates_a_quarter_of_it():
   group = one_of('--aggregator=krum')
   for cohort, tolerated in ((8, 2), (16, 4)):
-    assert group.of_cohort(cohort).num_attackers == tolerated
+    assert group.of_cohort(cohort).tolerated_attackers == tolerated
 
 
 @pytest.mark.parametrize('found', ['mean,median', 'dp_fixed'])

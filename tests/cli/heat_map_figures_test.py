@@ -374,6 +374,9 @@ def test_privacy_promises_at_most_what_was_asked(records):
     ('3 users, outlier in', 'clipping and noise', 1, 3, 1e-5),
     ('3 users, outlier out', 'clipping and noise', 0, 3, 1e-5),
   ]
+  guaranteed = record.server[record.server['curve'] >= 12]
+  # The last merge is what is drawn.
+  assert guaranteed['step'].tolist() == 4 * [0, 4]
   for curve in record.curves[-2:]:
     # Written to three digits.
     assert 3.9 < curve.number('epsilon') <= 4.0

@@ -67,7 +67,7 @@ def test_real_places_are_compared(dataset, arguments):
   assert group.sweeps() == []
 
 
-def test_defaults_are_as_published():
+def test_nothing_is_changed_unless_it_is_said():
   group = parsed()
   assert group.num_seeds(7) == 7
   assert group.merge_periods == ()
@@ -75,7 +75,7 @@ def test_defaults_are_as_published():
   assert group.map_steps == ()
   assert group.personalize_steps == 20
   assert group.guarantee == (4.0, 1e-5)
-  assert group.guarantee_users == (16, 64, 256, 1024)
+  assert group.guarantee_users == (16, 32, 64, 128, 256)
   assert not group.animate
 
 
