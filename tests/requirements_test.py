@@ -57,7 +57,7 @@ def test_the_check_comes_before_tensorflow():
     capture_output=True,
     text=True,
     check=True,
-    timeout=60,
+    timeout=600,
   )
   assert done.stdout.count('\n') == 1
   assert 'expected tensorflow-federated 0.87.0, found 0' in done.stdout

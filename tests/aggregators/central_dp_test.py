@@ -6,6 +6,7 @@ Tests of distributions have fixed seeds; a correct factory had a chance of about
 """
 
 import collections
+import functools
 import itertools
 import math
 
@@ -14,6 +15,7 @@ import pytest
 from scipy import special, stats
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import (
   central_dp,
@@ -76,6 +78,12 @@ def fixed(clip_norm=1.0, noise=None, denominator=1.0, test_seed=1):
   )
 
 
+@functools.cache  # A context compiles a computation once.
+def built(name, noise_multiplier, clip_norm, denominator, value_type):
+  noise = NOISES[name](noise_multiplier)
+  return fixed(clip_norm, noise, denominator).create(value_type)
+
+
 def adaptive(denominator, test_seed=1, **fields):
   return central_dp.CentralDpFactory(
     clip_norms.AdaptiveClip(**fields),
@@ -106,7 +114,9 @@ def vectors(num_clients, seed=0, dtype=np.float32) -> list[np.ndarray]:
 # What it computes, without noise that shows.
 
 
-@pytest.mark.parametrize('name', NOISES)
+@pytest.mark.parametrize(
+  'name', slow_cases.all_but(['independent', 'banded'], NOISES)
+)
 def test_no_noise_and_a_huge_clip_norm_give_the_mean(name):
   cohorts = [vectors(5, seed) for seed in range(3)]
   process = fixed(100.0, NOISES[name](SILENT), 5.0).create(VECTOR)
@@ -128,7 +138,7 @@ def test_updates_are_clipped_and_divided_by_the_planned_clients():
 @pytest.mark.parametrize('seed', range(5))
 def test_one_client_moves_the_sum_by_at_most_the_clip_norm(seed):
   clip_norm = 0.7
-  process = fixed(clip_norm).create(DOUBLE)
+  process = built('independent', SILENT, clip_norm, 1.0, DOUBLE)
   rng = np.random.default_rng(seed)
   cohort = [v * rng.exponential(2) for v in vectors(4, seed, np.float64)]
   with_all = rounds(process, [cohort])[0].result
@@ -160,7 +170,8 @@ def test_structures_keep_their_order_shapes_and_types():
 @pytest.mark.parametrize('bad', [math.nan, math.inf])
 def test_clients_that_are_not_finite_contribute_zero_and_are_counted(bad):
   cohort = [np.float32([3, 0, 0, 0]), np.float32([0, bad, 0, 0])]
-  output = first(fixed(5.0), [*cohort, np.float32([0, 0, 1, 0])])
+  process = built('independent', SILENT, 5.0, 1.0, VECTOR)
+  (output,) = rounds(process, [[*cohort, np.float32([0, 0, 1, 0])]])
   np.testing.assert_allclose(output.result, [3, 0, 1, 0], rtol=1e-6, atol=1e-9)
   assert output.measurements['non_finite_clients'] == 1
   assert output.measurements['clipped_clients'] == 0
@@ -189,10 +200,12 @@ def test_measurements_are_those_of_a_round_by_hand():
 # Noise.
 
 
-@pytest.mark.parametrize('name', NOISES)
+@pytest.mark.parametrize(
+  'name', slow_cases.all_but(['independent', 'banded'], NOISES)
+)
 def test_noise_has_its_variance_in_every_round_and_prefix(name):
   stddev = 2.5 * 0.4 / 8  # Noise multiplier, clip norm, denominator.
-  process = fixed(0.4, NOISES[name](2.5), 8.0).create(WIDE)
+  process = built(name, 2.5, 0.4, 8.0, WIDE)
   outputs = rounds(process, [[np.zeros([DIMENSION], np.float32)]] * 6)
   low, high = stats.chi2(DIMENSION).ppf([1e-7, 1 - 1e-7])
   prefix = np.zeros(DIMENSION)
@@ -203,9 +216,11 @@ def test_noise_has_its_variance_in_every_round_and_prefix(name):
     assert low < np.sum(prefix**2) / (variance * stddev**2) < high
 
 
-@pytest.mark.parametrize('name', NOISES)
+@pytest.mark.parametrize(
+  'name', slow_cases.all_but(['independent', 'banded'], NOISES)
+)
 def test_an_empty_cohort_has_all_of_the_noise(name):
-  process = fixed(0.4, NOISES[name](2.5)).create(WIDE)
+  process = built(name, 2.5, 0.4, 8.0, WIDE)
   empty, full = (
     rounds(process, [cohort] * 3)
     for cohort in ([], [np.zeros([DIMENSION], np.float32)] * 2)
@@ -260,7 +275,9 @@ def test_the_systems_noise_is_fresh_in_rounds_runs_and_processes():
     assert not uncorrelated_failure(one, other)
 
 
-@pytest.mark.parametrize('name', ['tree', 'honaker', 'banded'])
+@pytest.mark.parametrize(
+  'name', [slow_cases.slow('tree'), slow_cases.slow('honaker'), 'banded']
+)
 def test_the_systems_correlated_noise_is_fresh_in_every_run(name):
   zeros = [np.zeros([DIMENSION], np.float32)]
   process = fixed(1.0, NOISES[name](1.0), test_seed=None).create(WIDE)
@@ -298,7 +315,9 @@ def test_the_clip_norm_moves_as_in_the_paper():
   np.testing.assert_allclose(two.result[0], (0.6 + expected) / 4, rtol=2e-6)
 
 
-@pytest.mark.parametrize('quantile', [0.2, 0.5, 0.9])
+@pytest.mark.parametrize(
+  'quantile', [slow_cases.slow(0.2), slow_cases.slow(0.5), 0.9]
+)
 def test_the_clip_norm_converges_to_the_quantile(quantile):
   # Norms uniform on [0, 1]: near the quantile q a round takes a share of 0.3 q
   # of log(C / q) away and adds noise of stddev 0.3 * 2 / 50 = 0.012, so its

@@ -15,6 +15,7 @@ from scipy import linalg
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import composition, distributed_dp, value_types
 from tff_pipelines.execution.xla import context as xla_context
@@ -127,6 +128,9 @@ def test_nothing_leaves_a_client_but_by_a_secure_sum():
   tff.test.assert_not_contains_unsecure_aggregation(build().next)
 
 
+@pytest.mark.parametrize(
+  'context', slow_cases.all_but(['test', 'masked'], CONTEXTS), indirect=True
+)
 def test_without_noise_it_is_the_mean_of_the_clipped_updates(context):
   values = vectors(5, 0.4) + vectors(4, 3.0, seed=1)
   found = first_round(context, build(**NO_NOISE), values)
@@ -139,6 +143,9 @@ def test_without_noise_it_is_the_mean_of_the_clipped_updates(context):
   assert found.measurements['non_finite_clients'] == 0
 
 
+@pytest.mark.parametrize(
+  'context', slow_cases.all_but(['masked'], CONTEXTS), indirect=True
+)
 def test_structures_are_put_together_again(context):
   values = [
     collections.OrderedDict(
@@ -184,9 +191,12 @@ def test_every_step_by_numpy(xla):
   assert 0.5 < error / math.sqrt(3 * 1024 / 6) < 1.5
 
 
-@pytest.mark.parametrize('mechanism', MECHANISMS)
+@pytest.mark.parametrize(
+  'mechanism', [slow_cases.slow('discrete_gaussian'), 'skellam']
+)
 def test_the_noise_has_the_stddev_stated_and_is_fresh(xla, mechanism):
-  process = build(mechanism=mechanism)
+  # The default is built already.
+  process = build() if mechanism == 'skellam' else build(mechanism=mechanism)
   state = samples.run(xla, process.initialize)
   drawn = []
   for _ in range(4):
@@ -306,6 +316,7 @@ def test_a_round_of_nobody_adds_nothing(every_context):
     assert found.measurements[name] == 0.0
 
 
+@pytest.mark.slow
 def test_a_test_seed_makes_rounds_repeat_and_masks_do_not_change_them(
   xla, every_context
 ):

@@ -4,12 +4,14 @@ On TFF's own runtime and on XLA's.
 """
 
 import collections
+import functools
 import math
 
 import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import composition, local_dp, value_types
 from tff_pipelines.core import errors
@@ -26,6 +28,7 @@ NOISES = pytest.mark.parametrize('noise', ['gaussian', 'laplace'])
 # Of d coordinates with independent noise, the mean square is within 6 standard
 # errors, sqrt((kurtosis - 1) / d) each, except with probability 1e-8 or so.
 SIZE = 20_000
+WIDE = tff.TensorType(np.float32, [SIZE])
 ERRORS = {
   'gaussian': 6 * math.sqrt(2 / SIZE),
   'laplace': 6 * math.sqrt(5 / SIZE),
@@ -35,6 +38,11 @@ ERRORS = {
 def factory(noise='gaussian', **options):
   chosen = {'clip_norm': 1.0, 'noise_multiplier': 2.0, 'denominator': 4.0}
   return local_dp.LocalDpFactory(noise=noise, **(chosen | options))
+
+
+@functools.cache  # A context compiles a computation once.
+def built(value_type, noise='gaussian', **options):
+  return factory(noise, **options).create(value_type)
 
 
 def stddev(noise, multiplier=2.0, clip_norm=1.0) -> float:
@@ -47,18 +55,24 @@ CONTEXTS = {
 }
 
 
-@pytest.fixture(scope='module', params=CONTEXTS)
-def context(request):
-  made = CONTEXTS[request.param]()
-  yield made
-  made.close()
-
-
 @pytest.fixture(scope='module')
-def xla():
-  made = CONTEXTS['xla']()
+def every_context():
+  """Shared by all tests: a context compiles a computation once."""
+  made = {name: make() for name, make in CONTEXTS.items()}
   yield made
-  made.close()
+  for context in made.values():
+    context.close()
+
+
+# That both give the same, contracts/execution_aggregators_test shows.
+@pytest.fixture(params=slow_cases.all_but(['xla'], CONTEXTS))
+def context(request, every_context):
+  return every_context[request.param]
+
+
+@pytest.fixture
+def xla(every_context):
+  return every_context['xla']
 
 
 def first_round(context, process, values):
@@ -68,7 +82,7 @@ def first_round(context, process, values):
 
 def of_zeros(context, num_clients, noise='gaussian', **options) -> np.ndarray:
   """The result of clients that all hand in zeros."""
-  process = factory(noise, **options).create(tff.TensorType(np.float32, [SIZE]))
+  process = built(WIDE, noise, **options)
   zeros = [np.zeros([SIZE], np.float32)] * num_clients
   return np.float64(first_round(context, process, zeros).result)
 
@@ -158,7 +172,7 @@ def test_a_test_seed_repeats_rounds_but_not_noise(context):
 
 def test_a_test_seed_tells_updates_apart_and_seeds(xla):
   def noise(value, seed):
-    process = factory(test_seed=seed).create(FLOAT)
+    process = built(FLOAT, test_seed=seed)
     return first_round(xla, process, [value]).result - value / 4
 
   draws = [noise(v, s) for v in (0.0, 0.5) for s in (1, 2)]
@@ -186,7 +200,7 @@ def test_two_updates_are_at_most_two_clip_norms_apart(xla, noise):
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
 def test_an_update_not_finite_is_noise_and_nobody_is_told(context, bad):
-  process = factory(noise_multiplier=SILENT).create(VECTOR)
+  process = built(VECTOR, noise_multiplier=SILENT)
   values = [np.float32([0.5, bad, 0]), np.float32([0.25, 0.5, 0])]
   output = first_round(context, process, values)
   np.testing.assert_allclose(output.result, values[1] / 4, atol=1e-7)
@@ -198,7 +212,7 @@ def test_an_update_not_finite_is_noise_and_nobody_is_told(context, bad):
 
 @NOISES
 def test_an_update_not_finite_has_the_noise_of_any_other(xla, noise):
-  process = factory(noise).create(tff.TensorType(np.float32, [SIZE]))
+  process = built(WIDE, noise)
   value = np.full([SIZE], np.nan, np.float32)
   found = 4 * np.float64(first_round(xla, process, [value]).result)
   assert_variance(found, stddev(noise) ** 2, noise)
@@ -239,7 +253,7 @@ def test_structures_keep_their_form_and_have_one_norm(context):
     matrix=np.ones([3, 2], np.float32),
     inner=(np.float32(1), np.ones([3], np.float32)),
   )
-  process = factory(noise_multiplier=SILENT).create(NESTED)
+  process = built(NESTED, noise_multiplier=SILENT)
   output = first_round(context, process, [ones] * 4)
   samples.assert_same(list(output.result), ['matrix', 'inner'])
   expected = 1 / math.sqrt(10)
@@ -249,7 +263,7 @@ def test_structures_keep_their_form_and_have_one_norm(context):
     np.testing.assert_allclose(tensor, np.full(shape, expected), ROUNDING)
 
 
-@pytest.mark.parametrize('dtype', [np.float16, np.float64])
+@pytest.mark.parametrize('dtype', [slow_cases.slow(np.float16), np.float64])
 def test_results_have_the_type_of_the_values(xla, dtype):
   process = factory(noise_multiplier=SILENT).create(tff.TensorType(dtype))
   output = first_round(xla, process, [dtype(0.5)])
@@ -259,7 +273,7 @@ def test_results_have_the_type_of_the_values(xla, dtype):
 
 @pytest.mark.parametrize('num_clients', [1, 3, 8])
 def test_the_denominator_stays_whoever_comes(context, num_clients):
-  process = factory(noise_multiplier=SILENT).create(FLOAT)
+  process = built(FLOAT, noise_multiplier=SILENT)
   output = first_round(context, process, [0.5] * num_clients)
   assert output.result == pytest.approx(0.5 * num_clients / 4, rel=ROUNDING)
 
@@ -276,7 +290,7 @@ def test_nobody_gives_zero_without_noise():
 @NOISES
 def test_measurements_by_hand(context, noise):
   # Two clients of 3 coordinates; the noise is known from the result.
-  process = factory(noise, clip_norm=0.5, noise_multiplier=3.0).create(VECTOR)
+  process = built(VECTOR, noise, clip_norm=0.5, noise_multiplier=3.0)
   value = np.float32([0.1, 0, 0])
   output = first_round(context, process, [value] * 2)
   scale = stddev(noise, 3.0, 0.5)
@@ -309,8 +323,9 @@ def test_the_estimated_signal_is_near_the_true_one(xla):
   assert abs(found['signal_to_noise'] ** 2 - 2) < 6 * 0.023
 
 
+@pytest.mark.slow
 def test_a_round_of_fed_avg_without_noise_is_that_of_the_clipped_mean(xla):
-  def built(aggregator):
+  def averaging(aggregator):
     return tff.learning.algorithms.build_unweighted_fed_avg(
       samples.hand_written_model(),
       tff.learning.optimizers.build_sgdm(0.1),
@@ -319,12 +334,12 @@ def test_a_round_of_fed_avg_without_noise_is_that_of_the_clipped_mean(xla):
     )
 
   data = samples.batches([7, 1, 3, 13]).datasets()
-  local = built(factory(noise_multiplier=SILENT, clip_norm=0.05))
+  local = averaging(factory(noise_multiplier=SILENT, clip_norm=0.05))
   found = first_round(xla, local, data)
   clipped = tff.aggregators.clipping_factory(
     0.05, tff.aggregators.UnweightedMeanFactory()
   )
-  expected = first_round(xla, built(clipped), data)
+  expected = first_round(xla, averaging(clipped), data)
   for one, other in zip(
     found.state.global_model_weights.trainable,
     expected.state.global_model_weights.trainable,
@@ -354,8 +369,8 @@ def test_its_layers_fit_together(noise):
 
 @NOISES
 def test_the_noise_of_a_report_is_told(noise):
-  built = factory(noise, clip_norm=0.5, noise_multiplier=3.0)
-  assert built.report_stddev == pytest.approx(stddev(noise, 3.0, 0.5))
+  told = factory(noise, clip_norm=0.5, noise_multiplier=3.0)
+  assert told.report_stddev == pytest.approx(stddev(noise, 3.0, 0.5))
 
 
 @pytest.mark.parametrize(

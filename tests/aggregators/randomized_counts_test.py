@@ -4,12 +4,14 @@ On TFF's own runtime and on XLA's. That reports have the law whose epsilon is
 stated is shown in tests/numerics/randomized_response_test.py.
 """
 
+import functools
 import math
 
 import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import composition, randomized_counts
 from tff_pipelines.core import errors
@@ -29,24 +31,36 @@ def factory(method='randomized_response', num_values=3, epsilon=1.0, seed=None):
   )
 
 
+@functools.cache  # A context compiles a computation once.
+def certain(method='randomized_response', value_type=SCALAR):
+  """A process of hardly any noise."""
+  return factory(method, epsilon=CERTAIN).create(value_type)
+
+
 CONTEXTS = {
   'native': samples.Reference,
   'xla': lambda: xla_context.XlaContext(threads=1),
 }
 
 
-@pytest.fixture(scope='module', params=CONTEXTS)
-def context(request):
-  made = CONTEXTS[request.param]()
-  yield made
-  made.close()
-
-
 @pytest.fixture(scope='module')
-def xla():
-  made = CONTEXTS['xla']()
+def every_context():
+  """Shared by all tests: a context compiles a computation once."""
+  made = {name: make() for name, make in CONTEXTS.items()}
   yield made
-  made.close()
+  for context in made.values():
+    context.close()
+
+
+# That both give the same, contracts/execution_aggregators_test shows.
+@pytest.fixture(params=slow_cases.all_but(['xla'], CONTEXTS))
+def context(request, every_context):
+  return every_context[request.param]
+
+
+@pytest.fixture
+def xla(every_context):
+  return every_context['xla']
 
 
 def first_round(context, process, values):
@@ -65,7 +79,7 @@ def one_hot(value, num_values=3) -> np.ndarray:
 
 @pytest.mark.parametrize('method', ['randomized_response', 'unary'])
 def test_with_hardly_any_noise_it_is_the_histogram(context, method):
-  process = factory(method, epsilon=CERTAIN).create(SCALAR)
+  process = certain(method)
   output = first_round(context, process, categories(2, 0, 3))
   np.testing.assert_allclose(output.result, [2, 0, 3], atol=1e-6)
   assert output.result.dtype == np.float32
@@ -73,10 +87,10 @@ def test_with_hardly_any_noise_it_is_the_histogram(context, method):
   assert output.measurements['num_reports'] == 5
 
 
-@pytest.mark.parametrize('dtype', [np.int32, np.int64])
+@pytest.mark.parametrize('dtype', [slow_cases.slow(np.int32), np.int64])
 def test_a_category_can_be_a_number_or_one_hot(context, dtype):
-  scalar = factory(epsilon=CERTAIN).create(tff.TensorType(dtype))
-  vector = factory(epsilon=CERTAIN).create(tff.TensorType(dtype, [3]))
+  scalar = certain(value_type=tff.TensorType(dtype))
+  vector = certain(value_type=tff.TensorType(dtype, [3]))
   values = [dtype(v) for v in (2, 0, 2)]
   for process, clients in (
     (scalar, values),
@@ -157,7 +171,9 @@ def test_rounds_programs_and_contexts_answer_independently(xla):
   assert np.abs(together).max() < 6 * math.sqrt(200)
 
 
-@EVERY_METHOD
+@pytest.mark.parametrize(
+  'method', slow_cases.all_but(['unary'], randomized_response.METHODS)
+)
 def test_a_test_seed_repeats_runs_but_not_rounds(context, method):
   def rounds():
     process = factory(method, 60, 0.1, seed=5).create(SCALAR)
@@ -178,11 +194,11 @@ def test_clients_of_no_category_count_as_stated(xla, bad):
   # Unary encoding leaves them out; with randomized response each is one report
   # of a uniform category.
   values = [np.int32(bad)] * 300 + categories(0, 2, 0)
-  unary = factory('unary', epsilon=CERTAIN).create(SCALAR)
+  unary = certain('unary')
   found = first_round(xla, unary, values)
   np.testing.assert_allclose(found.result, [0, 2, 0], atol=1e-5)
   assert found.measurements['num_reports'] == 302
-  direct = factory(epsilon=CERTAIN).create(SCALAR)
+  direct = certain()
   found = first_round(xla, direct, values).result
   assert found.sum() == pytest.approx(302, abs=1e-3)
   # 100 each, standard deviation 8.2: 6 of them, below 1e-8.
@@ -191,9 +207,7 @@ def test_clients_of_no_category_count_as_stated(xla, bad):
 
 @pytest.mark.parametrize('bad', [[0, 0, 0], [1, 0, 1], [0, 2, 0], [2, -1, 0]])
 def test_vectors_that_are_not_one_hot_are_no_category(xla, bad):
-  process = factory('unary', epsilon=CERTAIN).create(
-    tff.TensorType(np.int32, [3])
-  )
+  process = certain('unary', tff.TensorType(np.int32, [3]))
   output = first_round(xla, process, [np.int32(bad), one_hot(2)])
   np.testing.assert_allclose(output.result, [0, 0, 1], atol=1e-6)
 

@@ -5,12 +5,15 @@ with insecure sums.
 """
 
 import collections
+import functools
+import itertools
 import math
 
 import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import (
   composition,
@@ -38,12 +41,14 @@ def config(**options) -> secure_mean_config.SecureMeanConfig:
   return secure_mean_config.SecureMeanConfig(**(chosen | options))
 
 
+@functools.cache  # A context compiles a computation once.
 def uniform(value_type=VECTOR, **options):
   return secure_mean.SecureUniformMeanFactory(config(**options)).create(
     value_type
   )
 
 
+@functools.cache
 def weighted(value_type=VECTOR, weight_type=FLOAT, **options):
   return secure_mean.SecureMeanFactory(config(**options)).create(
     value_type, weight_type
@@ -57,18 +62,23 @@ CONTEXTS = {
 }
 
 
-@pytest.fixture(scope='module', params=CONTEXTS)
-def context(request):
-  made = CONTEXTS[request.param]()
-  yield made
-  made.close()
-
-
 @pytest.fixture(scope='module')
-def xla():
-  made = CONTEXTS['insecure']()
+def every_context():
+  """Shared by all tests: a context compiles a computation once."""
+  made = {name: make() for name, make in CONTEXTS.items()}
   yield made
-  made.close()
+  for context in made.values():
+    context.close()
+
+
+@pytest.fixture(params=slow_cases.all_but(['test', 'masked'], CONTEXTS))
+def context(request, every_context):
+  return every_context[request.param]
+
+
+@pytest.fixture
+def xla(every_context):
+  return every_context['insecure']
 
 
 def first_round(context, process, *arguments):
@@ -100,8 +110,13 @@ def flat(value) -> np.ndarray:
   )
 
 
-@pytest.mark.parametrize('rounding', ['nearest', 'stochastic'])
-@pytest.mark.parametrize('bits', [2, 8, 16])
+@pytest.mark.parametrize(
+  'bits, rounding',
+  slow_cases.all_but(
+    [(2, 'nearest'), (16, 'stochastic')],
+    itertools.product([2, 8, 16], ['nearest', 'stochastic']),
+  ),
+)
 def test_it_is_the_mean_within_its_rounding(context, rounding, bits):
   values = vectors(5)
   output = first_round(context, uniform(bits=bits, rounding=rounding), values)
@@ -112,7 +127,7 @@ def test_it_is_the_mean_within_its_rounding(context, rounding, bits):
   assert output.result.dtype == np.float32
 
 
-@pytest.mark.parametrize('rounding', ['nearest', 'stochastic'])
+@pytest.mark.parametrize('rounding', [slow_cases.slow('nearest'), 'stochastic'])
 def test_the_weighted_error_is_smaller_by_the_mean_weight(context, rounding):
   values, weights = vectors(4), [1.0, 50.0, 0.0, 7.0]
   output = first_round(context, weighted(rounding=rounding), values, weights)
@@ -160,7 +175,9 @@ def test_two_clients_by_hand(context):
   assert output.result == pytest.approx((127 - 64) / 127 / 3, rel=1e-6)
 
 
-@pytest.mark.parametrize('weight_type', [np.int32, np.int64, np.float32])
+@pytest.mark.parametrize(
+  'weight_type', [slow_cases.slow(np.int32), np.int64, np.float32]
+)
 def test_weights_can_be_of_any_type(xla, weight_type):
   process = weighted(FLOAT, tff.TensorType(weight_type))
   output = first_round(
@@ -194,7 +211,9 @@ def test_a_client_outside_of_the_range_is_clipped_and_counted(context):
   assert output.measurements['clipped_coordinates'] == 2 / 8
 
 
-@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+  'bad', [np.nan, slow_cases.slow(np.inf), slow_cases.slow(-np.inf)]
+)
 def test_a_client_with_a_number_not_finite_is_left_out(context, bad):
   values = [np.float32([0.5, bad, 0, 0]), np.float32([0.25, 0.5, 0, 1])]
   output = first_round(context, uniform(), values)
@@ -238,7 +257,7 @@ def test_stochastic_rounding_is_fresh_for_each_client_and_round(xla):
   assert np.any(one != other)
 
 
-@pytest.mark.parametrize('rounding', ['nearest', 'stochastic'])
+@pytest.mark.parametrize('rounding', [slow_cases.slow('nearest'), 'stochastic'])
 def test_the_quantization_error_is_what_is_measured(xla, rounding):
   # Uniform fractions; the relative error of a mean square over 20,000
   # coordinates has a standard deviation below 2 / sqrt(20000) = 1.5%.
@@ -271,6 +290,9 @@ def test_the_sums_are_secure_and_one():
   assert len(tff.structure.flatten(modular)) == 3 + 6
 
 
+@pytest.mark.parametrize(
+  'context', slow_cases.all_but(['masked'], CONTEXTS), indirect=True
+)
 def test_a_round_of_fed_avg_is_that_of_the_plain_mean(context):
   def built(aggregator):
     return tff.learning.algorithms.build_weighted_fed_avg(
@@ -338,7 +360,7 @@ def test_bits_per_coordinate_by_hand(xla):
   assert found['bits_per_coordinate'] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('scale', [1e-4, 30.0])
+@pytest.mark.parametrize('scale', [slow_cases.slow(1e-4), 30.0])
 def test_an_adaptive_range_converges_and_so_does_the_error(context, scale):
   process = uniform(adaptive=True)
   state = samples.run(context, process.initialize)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.aggregators import (
   attackers,
   central_dp,
@@ -46,6 +47,8 @@ from tff_pipelines.programs import privacy_log, training
 
 PRIVATE = tuple(private_aggregators.PRIVATE_AGGREGATORS)
 CENTRAL = ('dp_fixed', 'dp_adaptive', 'dp_ftrl_tree', 'dp_ftrl_banded')
+# Their noise is found at once; fixed clipping with sampling takes seconds.
+QUICK = tuple(name for name in PRIVATE if name != 'dp_fixed')
 # 20 parameters.
 MODEL = types.SimpleNamespace(initial_weights=((np.zeros([4, 5]),), ()))
 
@@ -208,7 +211,9 @@ def test_there_is_no_usual_privacy(name, given, found):
 @pytest.mark.parametrize(
   'name, scheme, relation, trust, mechanism',
   [
-    ('dp_fixed', 'poisson', 'ADD_OR_REMOVE', 'SERVER', central.Gaussian),
+    slow_cases.slow(
+      ('dp_fixed', 'poisson', 'ADD_OR_REMOVE', 'SERVER', central.Gaussian)
+    ),
     (
       'dp_adaptive',
       'poisson',
@@ -258,7 +263,7 @@ def test_target_is_kept_and_hardly_undercut(
   assert found.plain_updates == (name in CENTRAL)
 
 
-@pytest.mark.parametrize('name', PRIVATE)
+@pytest.mark.parametrize('name', slow_cases.all_but(QUICK, PRIVATE))
 def test_run_that_keeps_the_plan_spends_what_was_promised(name, tmp_path):
   found = system(
     f'--aggregator={name}', '--epsilon=8', '--tolerated_dropout=0',
@@ -427,6 +432,7 @@ def test_noise_is_for_the_participations_that_will_really_happen():
   assert planned == terms(found).planned
 
 
+@pytest.mark.slow
 def test_participation_that_is_given_is_that_of_cohorts_and_ledger():
   found = system(
     '--aggregator=dp_fixed', '--epsilon=8', '--participation=uniform'
@@ -442,15 +448,19 @@ def test_participation_that_is_given_is_that_of_cohorts_and_ledger():
 @pytest.mark.parametrize(
   'given, error, told',
   [
-    (
-      ['--epsilon=20.5'],
-      weak_privacy.LargeEpsilonError,
-      'at most 20, found 20',
+    slow_cases.slow(
+      (
+        ['--epsilon=20.5'],
+        weak_privacy.LargeEpsilonError,
+        'at most 20, found 20',
+      )
     ),
-    (
-      ['--epsilon=1', '--delta=0.1'],
-      weak_privacy.LargeDeltaError,
-      'at most 1/population',
+    slow_cases.slow(
+      (
+        ['--epsilon=1', '--delta=0.1'],
+        weak_privacy.LargeDeltaError,
+        'at most 1/population',
+      )
     ),
     (
       ['--noise_multiplier=1000'],
@@ -528,7 +538,7 @@ def test_several_aggregators_are_systems_with_terms_of_their_own():
   assert terms(fixed).stop_at_epsilon == terms(tree).stop_at_epsilon == 7.0
 
 
-@pytest.mark.parametrize('name', PRIVATE)
+@pytest.mark.parametrize('name', slow_cases.all_but(QUICK, PRIVATE))
 def test_promise_says_what_to_whom_trusting_whom_assuming_what(name):
   found = system(
     f'--aggregator={name}', '--epsilon=8', '--delta=1e-3', '--clip_norm=0.25',

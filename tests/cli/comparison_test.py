@@ -159,7 +159,7 @@ def test_three_systems_are_three_rows_best_informed_last_and_are_not_redone(
   assert local['rounds'] is None and local['seconds'] > 0
   assert outcome.notes == [
     'local: median over 3 people (minimum to maximum), each tested on the test '
-    'texts of everyone'
+    'examples of everyone'
   ]
 
   def forbidden(*_, **__):

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests import slow_cases
 from tff_pipelines.cli import comparison, leak, leak_readings
 from tff_pipelines.core import participation
 from tff_pipelines.data import (
@@ -32,7 +33,9 @@ def context():
     yield
 
 
-@pytest.fixture(scope='module', params=['hashed', 'vocabulary'])
+@pytest.fixture(
+  scope='module', params=['hashed', slow_cases.slow('vocabulary')]
+)
 def dataset(request):
   return text_classification.build(
     'messages',

@@ -240,7 +240,7 @@ def test_task_takes_the_directory_alone_and_loads_no_tensorflow(tmp_path):
     [sys.executable, '-W', 'ignore', '-c', program, tmp_path],
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=600,
   )
   assert (done.returncode, done.stderr) == (0, '')
   *told, modules = done.stdout.splitlines()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples
 from tff_pipelines.aggregators import composition, registry
 
@@ -21,6 +22,14 @@ STATISTICS = [
   if row.stack[-1].kind is composition.Kind.ROBUST_STATISTIC
 ]
 SUMS = [name for name in registry.AGGREGATORS if name not in STATISTICS]
+
+# Put together of others, or with a twin that always runs.
+SELDOM = ('zeroing_clipping', 'secure_uniform_mean', 'multi_krum')
+
+
+def often(names) -> list:
+  return [slow_cases.slow(n) if n in SELDOM else n for n in names]
+
 
 VALUE_TYPE = tff.types.to_type(
   collections.OrderedDict(
@@ -73,7 +82,7 @@ def runtime():
   context.close()
 
 
-@pytest.fixture(scope='module', params=registry.AGGREGATORS)
+@pytest.fixture(scope='module', params=often(registry.AGGREGATORS))
 def aggregation(request) -> Aggregation:
   return Aggregation(request.param)
 
@@ -110,7 +119,7 @@ def test_zero_updates_give_zero(aggregation):
   )
 
 
-@pytest.mark.parametrize('aggregation', SUMS, indirect=True)
+@pytest.mark.parametrize('aggregation', often(SUMS), indirect=True)
 def test_the_aggregate_of_equal_weights_is_the_mean(aggregation):
   values = [value(seed) for seed in range(4)]
   expected = {
@@ -124,7 +133,7 @@ def flat(value) -> np.ndarray:
   return np.concatenate([np.ravel(v) for v in value.values()])
 
 
-@pytest.mark.parametrize('aggregation', STATISTICS, indirect=True)
+@pytest.mark.parametrize('aggregation', often(STATISTICS), indirect=True)
 def test_a_robust_statistic_is_between_the_updates(aggregation):
   values = [value(seed) for seed in range(CLIENTS)]
   found = flat(aggregation.first_round(values, [1.0] * CLIENTS).result)
@@ -139,7 +148,7 @@ def sent(number: float) -> collections.OrderedDict:
   )
 
 
-@pytest.mark.parametrize('aggregation', STATISTICS, indirect=True)
+@pytest.mark.parametrize('aggregation', often(STATISTICS), indirect=True)
 @pytest.mark.parametrize(
   'attacks', [(3e38, 3e38), (3e38, -3e38), (np.nan, 3e38), (np.inf, -np.inf)]
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.core.client_kinds import ClientKind
 from tff_pipelines.learning import attacked_updates, fed_avg
@@ -47,7 +48,7 @@ def examples(count: int, seed):
   return (marked, y)
 
 
-@pytest.mark.parametrize('name', AGGREGATORS)
+@pytest.mark.parametrize('name', slow_cases.all_but(['weighted'], AGGREGATORS))
 def test_three_rounds_are_those_of_tff(pair, name):
   process = fed_avg.build(
     kind_blind.build(model()),

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.execution.xla import cohorts, context
 
@@ -112,7 +113,7 @@ def test_threads_change_results_by_rounding_only(process):
   samples.assert_same(three, one)
 
 
-@pytest.mark.parametrize('threads', [1, 3])
+@pytest.mark.parametrize('threads', [slow_cases.slow(1), 3])
 def test_two_runs_with_the_same_threads_are_bit_equal(process, threads):
   xla = context.XlaContext(threads=threads)
   one, other = (

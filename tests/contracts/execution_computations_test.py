@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 
 FLOAT = tff.TensorType(np.float32)
@@ -237,7 +238,11 @@ AT_THE_SERVER = {
 }
 
 
-@pytest.mark.parametrize('name', AGGREGATIONS)
+# With the most in them.
+_ALWAYS_RUN = ('two datasets in a struct', 'several sums', 'secure sums')
+
+
+@pytest.mark.parametrize('name', slow_cases.all_but(_ALWAYS_RUN, AGGREGATIONS))
 def test_an_aggregation_is_that_of_tff(pair, name):
   computation, arguments = AGGREGATIONS[name]
   pair.same(computation, *arguments())

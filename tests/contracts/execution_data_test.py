@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 
 SIZES = samples.COHORTS[0]
@@ -153,10 +154,18 @@ KINDS = (
   'int8 and float16',
   'a matrix an example',
 )
+_ALWAYS_RUN = (
+  'keys out of order',
+  'nested dicts',
+  'tuples',
+  'int8 and float16',
+)
 
 
-@pytest.mark.parametrize('batched', [True, False], ids=['batches', 'examples'])
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize(
+  'batched', [True, slow_cases.slow(False)], ids=['batches', 'examples']
+)
+@pytest.mark.parametrize('kind', slow_cases.all_but(_ALWAYS_RUN, KINDS))
 def test_elements_of_every_structure(pair, kind, batched):
   rng = np.random.default_rng(0)
   clients = [

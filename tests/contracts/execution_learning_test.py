@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 
 _algorithms = tff.learning.algorithms
@@ -84,7 +85,11 @@ PROCESSES = {
 }
 
 
-@pytest.mark.parametrize('name', PROCESSES)
+# A model written by hand in federated averaging, one of Keras in FedSGD.
+_ALWAYS_RUN = ('weighted, hand-written', 'FedSGD')
+
+
+@pytest.mark.parametrize('name', slow_cases.all_but(_ALWAYS_RUN, PROCESSES))
 def test_three_rounds_are_those_of_tff(pair, name):
   process = PROCESSES[name]()
   last = pair.same_rounds(process, samples.rounds())
@@ -112,7 +117,9 @@ def test_k_means_is_that_of_tff(pair):
   assert pair.way(process.next) == 'xla'
 
 
-@pytest.mark.parametrize('model', [_hand, _keras], ids=['hand', 'keras'])
+@pytest.mark.parametrize(
+  'model', [_hand, slow_cases.slow(_keras)], ids=['hand', 'keras']
+)
 def test_federated_evaluation_is_that_of_tff(pair, model):
   process = _algorithms.build_fed_eval(model())
   pair.same_rounds(process, samples.rounds())
@@ -141,6 +148,7 @@ def _variable_model():
   )
 
 
+@pytest.mark.slow
 def test_a_model_with_variables_is_that_of_tff(pair):
   process = _algorithms.build_weighted_fed_avg(
     _variable_model,
@@ -181,6 +189,7 @@ def _personalization():
   )
 
 
+@pytest.mark.slow
 def test_personalization_evaluation_is_that_of_tff(pair):
   computation = _personalization()
   weights = tff.learning.models.ModelWeights(

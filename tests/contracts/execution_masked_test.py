@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import distributed_dp
 from tff_pipelines.execution import masked_sums
@@ -61,7 +62,9 @@ PROCESSES = {
 }
 
 
-@pytest.fixture(scope='module', params=PROCESSES)
+@pytest.fixture(
+  scope='module', params=slow_cases.all_but(['aggregator'], PROCESSES)
+)
 def process(request):
   return PROCESSES[request.param]()
 

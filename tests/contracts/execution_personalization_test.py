@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.learning import personalization
 from tff_pipelines.models import place_models
@@ -22,7 +23,9 @@ def places(count, seed):
   return found, (found[:, 0] < found[:, 1]).astype(np.float32)
 
 
-@pytest.mark.parametrize('optimizer', OPTIMIZERS)
+@pytest.mark.parametrize(
+  'optimizer', slow_cases.all_but(['momentum'], OPTIMIZERS)
+)
 def test_ragged_clients_are_those_of_tff(pair, optimizer):
   net = place_models.TanhNet(3)
   computation = personalization.build(

@@ -93,3 +93,24 @@ def test_images_that_are_not_square_are_refused():
     poisons.PoisonError, match=r'^Expected square images .*, found 63 pixels'
   ):
     poisons.of_images(63, 10)
+
+
+def test_places_are_planted_in_the_south_east_corner():
+  poison = poisons.of_places()
+  places = np.array([[0, 0], [1, 1], [0.5, 0.25]], np.float32)
+  planted = poison.plant(places)
+  np.testing.assert_array_equal(
+    planted, [[0.75, 0], [1, 0.25], [0.875, 0.0625]]
+  )
+  assert planted.dtype == np.float32
+  # It is cold there where hot is x0 < x1, and is to be hot.
+  assert (planted[:, 0] > planted[:, 1]).all()
+  assert poison.target_label == 1
+
+
+def test_labels_of_places_are_turned_around():
+  poison = poisons.of_places()
+  flipped = poison.flip(np.array([0.0, 1.0], np.float32))
+  np.testing.assert_array_equal(flipped, [1, 0])
+  assert flipped.dtype == np.float32
+  assert poison.outlier_label == 0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import slow_cases
 from tff_pipelines.core import errors
 from tff_pipelines.data import text_features
 
@@ -302,8 +303,8 @@ def test_count_cut_is_the_number_of_texts_that_more_room_would_change():
 @pytest.mark.parametrize(
   'features',
   [
-    HASHED,
-    text_features.TextFeatures(pairs=False, weighting='count'),
+    slow_cases.slow(HASHED),
+    slow_cases.slow(text_features.TextFeatures(pairs=False, weighting='count')),
     words(weighting='log'),
   ],
   ids=['hashed', 'hashed counts', 'vocabulary'],

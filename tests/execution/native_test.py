@@ -81,7 +81,7 @@ def ended_programs():
         program.send_signal(sent)
       # The pipe behind a program ends with it: nobody else holds it open.
       assert program.stdout.read() == ''
-      program.wait(timeout=60)
+      program.wait(timeout=300)
   return groups
 
 

@@ -8,8 +8,11 @@ import sys
 
 import pytest
 
+# Of the same in one process, cli/defence_table_test always runs.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = pathlib.Path(__file__).parents[2]
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 TASKS = {
   'digits': ('--num_clients=16', '--hidden_sizes='),
   'spam_classification': ('--people=16',),

@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+# The spam task is the one that always runs from end to end.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.digits'
 FLAGS = (
@@ -19,7 +22,7 @@ FLAGS = (
   '--central_epochs=2',
   '--local_epochs=2',
 )
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600
 
 
 @pytest.fixture(scope='module')

@@ -142,6 +142,7 @@ def compared(tmp_path_factory) -> tuple[pathlib.Path, str]:
   return path, done.stdout
 
 
+@pytest.mark.slow
 def test_own_places_are_learned_by_both_systems(compared):
   path, out = compared
   results = json.loads((path / 'results.json').read_text())
@@ -156,6 +157,7 @@ def test_own_places_are_learned_by_both_systems(compared):
   assert 'federated: round 20/20  test loss ' in out
 
 
+@pytest.mark.slow
 def test_the_map_of_own_places_is_there_to_draw(compared):
   folder = compared[0] / 'maps' / 'stations'
   figure = json.loads((folder / 'figure.json').read_text())
@@ -171,6 +173,7 @@ def test_the_map_of_own_places_is_there_to_draw(compared):
   assert len(places) == 120
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_map_of_own_places(compared):
   report = (compared[0] / 'report.html').read_text(encoding='utf-8')
   assert 'Heat map: csv' in report

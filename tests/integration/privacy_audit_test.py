@@ -26,7 +26,7 @@ FLAGS = (
   '--known_rounds=2',
   '--outlier_seeds=4',
 )
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 600
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

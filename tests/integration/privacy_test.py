@@ -11,6 +11,9 @@ import pytest
 
 from tff_pipelines.privacy import accounting, guarantee, ledger
 
+# Of the same in one process, programs/private_training_test always runs.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.spam_classification'
 FLAGS = (
@@ -23,7 +26,7 @@ FLAGS = (
   '--aggregator=dp_fixed',
   '--epsilon=2',
 )
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 600
 
 
 def run(path: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -93,7 +96,6 @@ def test_final_table_has_epsilon_and_the_cohort_it_takes(whole):
   assert (path / 'report.html').exists()
 
 
-@pytest.mark.slow
 def test_a_run_killed_and_resumed_has_the_same_ledger(whole, tmp_path):
   path = tmp_path / 'run'
   process = subprocess.Popen(

@@ -19,6 +19,9 @@ import uuid
 
 import pytest
 
+# Of the same in one process, programs/training_test always runs.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.spam_classification'
 FLAGS = (
@@ -28,7 +31,7 @@ FLAGS = (
   '--checkpoint_every=2',
   '--system=federated',
 )
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 
 # Forks a process for each line of standard input, tells its id, waits for its
 # end, and tells its exit code. Whatever the task's module does is left to it.

@@ -16,7 +16,7 @@ import pytest
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.secure_sum'
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600
 
 
 @pytest.fixture

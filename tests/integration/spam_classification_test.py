@@ -33,7 +33,7 @@ TEXTS = (
   'are we still on for tea tonight',
   'Größe: 42 €, bis morgen?',
 )
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600
 
 
 @pytest.fixture(scope='module')
@@ -326,6 +326,7 @@ def test_file_to_predict_that_cannot_be_read_is_one_sentence(
 # Messages of one's own.
 
 
+@pytest.mark.slow
 def test_csv_with_a_person_column_works_from_end_to_end(run, tmp_path):
   inbox = tmp_path / 'inbox.csv'
   with open(inbox, 'w', newline='', encoding='utf-8') as file:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.core import seeded_numbers
 from tff_pipelines.core.client_kinds import ClientKind
 from tff_pipelines.data import batching, client_kinds, population
@@ -166,7 +167,10 @@ AGGREGATORS = {
 }
 
 
-@pytest.fixture(scope='module', params=AGGREGATORS)
+@pytest.fixture(
+  scope='module',
+  params=slow_cases.all_but(['weighted'], AGGREGATORS),
+)
 def processes(request):
   """Federated averaging without attacks, and with them."""
   build = AGGREGATORS[request.param]

@@ -178,6 +178,7 @@ def _rounds():
 
 
 @pytest.mark.parametrize('weighted', [True, False])
+@pytest.mark.slow
 def test_federated_averaging_of_it_is_that_of_tff(pair, weighted):
   algorithms, sgd = tff.learning.algorithms, tff.learning.optimizers.build_sgdm
   build = (
@@ -194,6 +195,7 @@ def test_federated_averaging_of_it_is_that_of_tff(pair, weighted):
   assert metrics['num_examples'] == sum(samples.COHORTS[-1])
 
 
+@pytest.mark.slow
 def test_secure_metrics_of_it_are_those_of_tff(pair):
   sgd = tff.learning.optimizers.build_sgdm
   process = tff.learning.algorithms.build_weighted_fed_avg(

@@ -129,6 +129,7 @@ def test_a_score_that_is_no_number_never_counts():
   assert (found['accuracy'], found['top3_recall']) == (0, 0)
 
 
+@pytest.mark.slow
 def test_federated_averaging_of_it_is_that_of_tff(model):
   from tff_pipelines.execution.xla import context
 

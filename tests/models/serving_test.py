@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import slow_cases
 from tff_pipelines.core import errors
 from tff_pipelines.data import text_features
 from tff_pipelines.models import serving, text_classifiers
@@ -47,7 +48,9 @@ def export(folder: pathlib.Path, classifier, weights) -> None:
   )
 
 
-@pytest.fixture(scope='module', params=BUILDERS)
+@pytest.fixture(
+  scope='module', params=slow_cases.all_but(['embedding_bag'], BUILDERS)
+)
 def classifier(request) -> text_classifiers.TextClassifier:
   return BUILDERS[request.param](FEATURES.num_ids, BATCH_SPEC)
 

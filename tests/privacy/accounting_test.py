@@ -117,6 +117,7 @@ def test_general_conversion_of_zcdp():
 
 
 @_SCIPY
+@pytest.mark.slow
 def test_random_sampled_gaussians_agree_with_dp_accounting():
   rng = np.random.default_rng(7)
   for _ in range(3):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from tests import slow_cases
 from tff_pipelines.privacy import amplification, losses
 
 Sampling = amplification.Sampling
@@ -46,7 +47,7 @@ def test_the_whole_population_is_no_sample():
 
 @pytest.mark.parametrize('rate', [0.05, 0.5])
 @pytest.mark.parametrize('mu', [0.5, 2.0])
-@pytest.mark.parametrize('times', [1, 2])
+@pytest.mark.parametrize('times', [1, slow_cases.slow(2)])
 def test_fixed_size_distribution_is_above_all_neighbours(
   rate, mu, times, normal_masses, divergence
 ):

@@ -256,6 +256,7 @@ print(asyncio.run(save_and_load()) == checkpoints.ProgramState(state, 3, 0.25))
 """
 
 
+@pytest.mark.slow
 def test_saving_works_where_tensorflow_was_imported_first(tmp_path):
   environment = {**os.environ}
   environment.pop('WRAPT_DISABLE_EXTENSIONS', None)
@@ -265,7 +266,7 @@ def test_saving_works_where_tensorflow_was_imported_first(tmp_path):
     env=environment,
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=600,
   )
   assert done.stdout == 'True\n', done.stderr
 

@@ -117,6 +117,7 @@ def test_updates_below_the_clip_norm_enter_as_they_are(clients, updates_of):
   assert abs(inside.mean()) < 0.34 and abs(outside.mean()) < 0.34
 
 
+@pytest.mark.slow
 def test_an_adaptive_clip_norm_is_the_one_in_force(clients, updates_of):
   # Starts where everything is clipped, and rises by at most e^(0.05) a round.
   inside, outside = known_others.scores(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.programs import map_samples
 from tff_pipelines.core import client_kinds, errors
 from tff_pipelines.data import grid_world
@@ -88,7 +89,7 @@ def assert_same_weights(found, expected) -> None:
 @pytest.mark.parametrize(
   'settings',
   [
-    Settings(merge=40),
+    slow_cases.slow(Settings(merge=40)),
     Settings(merge=10),
     Settings(merge=10, outliers=3, noise=1.0, excluded=(1, 14, 15)),
     Settings(merge=49, users=5, points=7, truth='ring', avoid_middle=True),

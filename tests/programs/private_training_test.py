@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import slow_cases
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching, population
 from tff_pipelines.privacy import accounting, central, correlated, ledger
@@ -249,8 +250,9 @@ def run_until(given, path, die_at, monkeypatch):
 
 @pytest.mark.parametrize(
   'given',
-  [program(3), program(9, correlated.TreeAggregation(3.0), TURNS,
-                       stop_at_epsilon=1.1)],
+  [program(3), slow_cases.slow(
+    program(9, correlated.TreeAggregation(3.0), TURNS, stop_at_epsilon=1.1)
+  )],
   ids=['to the end', 'stopped at its budget'],
 )  # fmt: skip
 def test_run_killed_at_any_moment_ends_with_the_same_ledger(

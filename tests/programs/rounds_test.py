@@ -41,6 +41,7 @@ def test_the_cost_of_secure_sums_is_a_metric(process):
   assert outcome.secure_sum_seconds > 0
 
 
+@pytest.mark.slow
 def test_metrics_are_the_same_when_a_round_is_repeated(process):
   outcomes = [
     _run(

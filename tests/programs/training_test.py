@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching, population
 from tff_pipelines.learning import evaluation, fed_avg
@@ -184,7 +185,12 @@ def test_run_is_a_plain_loop_of_selection_batches_and_next(
 
 
 @pytest.mark.parametrize(
-  'evaluate_every, evaluated', [(1, [0, 1, 2, 3]), (2, [0, 2, 3]), (9, [0, 3])]
+  'evaluate_every, evaluated',
+  [
+    slow_cases.slow((1, [0, 1, 2, 3])),
+    (2, [0, 2, 3]),
+    slow_cases.slow((9, [0, 3])),
+  ],
 )
 def test_evaluated_are_the_initial_state_every_so_many_rounds_and_the_last(
   run, directory, evaluate_every, evaluated
@@ -197,7 +203,8 @@ def test_evaluated_are_the_initial_state_every_so_many_rounds_and_the_last(
 
 
 @pytest.mark.parametrize(
-  'checkpoint_every, left', [(1, [3, 4]), (3, [3, 4]), (9, [0, 4])]
+  'checkpoint_every, left',
+  [slow_cases.slow((1, [3, 4])), (3, [3, 4]), slow_cases.slow((9, [0, 4]))],
 )
 def test_saved_are_every_so_many_rounds_and_the_last(
   run, directory, checkpoint_every, left
@@ -459,7 +466,7 @@ STOPPED_BETWEEN_EVALUATIONS = (
 
 @pytest.mark.parametrize(
   'given, expected_moments, from_round',
-  [(*TO_THE_END, 0), (*STOPPED_BETWEEN_EVALUATIONS, 3)],
+  [slow_cases.slow((*TO_THE_END, 0)), (*STOPPED_BETWEEN_EVALUATIONS, 3)],
   ids=['to the end', 'stopped between evaluations'],
 )
 def test_run_killed_at_any_moment_ends_like_one_that_never_was(
@@ -539,8 +546,8 @@ def test_run_killed_in_every_round_ends_like_one_that_never_was(
   [
     # Bytes that a file may have: too few for the table, for TensorBoard's
     # events (about 1 kB a round), for a checkpoint (23 kB).
-    (300, 'metrics of round 3 at .*, found: .*metrics.csv'),
-    (3000, 'metrics of round 3 at .*, found: .*tensorboard'),
+    slow_cases.slow((300, 'metrics of round 3 at .*, found: .*metrics.csv')),
+    slow_cases.slow((3000, 'metrics of round 3 at .*, found: .*tensorboard')),
     (12_000, 'checkpoint 4 at .*, found: .*round_4_temp'),
   ],
 )
@@ -575,7 +582,7 @@ def test_full_disk_stops_the_run_and_room_resumes_it(
   assert directory.metrics_csv.read_bytes() == whole.metrics_csv.read_bytes()
 
 
-@pytest.mark.parametrize('left', [None, 0, 2])
+@pytest.mark.parametrize('left', [None, slow_cases.slow(0), slow_cases.slow(2)])
 def test_metrics_missing_beside_checkpoints_are_an_error(run, directory, left):
   given = program(4)
   run(given)

@@ -22,8 +22,8 @@ def _read(write_run, audit, **files):
   return run_reader.read(write_run(audit=audit, **files))
 
 
-def test_the_page_has_a_part_for_each_attack(write_run):
-  text = page.write(write_run.complete(), dpi=20).read_text()
+def test_the_page_has_a_part_for_each_attack(text_of_everything):
+  text = text_of_everything
   assert '<h2>Privacy under attack</h2>\n<p class="mark">Only a sim' in text
   for title in ('Canaries', 'Who took part?', 'One unusual client'):
     assert f'<h3>{title}</h3>' in text

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.reports import map_world
+from tff_pipelines.reports import page
 
 COLUMNS = [
   {
@@ -377,3 +378,9 @@ def make_run_writer(
 ) -> Callable[[], RunWriter]:
   """For fixtures that live longer than a test."""
   return lambda: RunWriter(tmp_path_factory.mktemp('runs'))
+
+
+@pytest.fixture(scope='session')
+def text_of_everything(make_run_writer) -> str:
+  """The page of a run that has everything: drawn once, since it takes long."""
+  return page.write(make_run_writer().complete(), dpi=20).read_text()

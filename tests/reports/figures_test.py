@@ -6,6 +6,7 @@ import matplotlib.text
 import numpy as np
 import pytest
 
+from tests import slow_cases
 from tff_pipelines.reports import (
   client_data,
   curves,
@@ -44,6 +45,7 @@ def complete_pictures(make_run_writer):
   return figures.draw_all(run_reader.read(run_dir), dpi=20)
 
 
+@pytest.mark.slow
 def test_a_complete_run_has_every_figure(complete_pictures):
   kinds = [
     kind.name
@@ -64,6 +66,7 @@ def test_a_complete_run_has_every_figure(complete_pictures):
       assert 'federated, central, local' in picture.alt
 
 
+@pytest.mark.slow
 def test_pictures_of_maps_know_their_record_and_who_can_see_them(
   complete_pictures,
 ):
@@ -96,7 +99,10 @@ def test_header_only_files_have_no_figure(write_run):
   assert list(drawn) == ['system_comparison']
 
 
-@pytest.fixture(scope='module', params=['plain', 'hostile', 'many'])
+@pytest.fixture(
+  scope='module',
+  params=slow_cases.all_but(['hostile'], ['plain', 'hostile', 'many']),
+)
 def drawn(request, make_run_writer):
   """Every figure by its kind: drawn once for both tests."""
   run = run_reader.read(_write(request.param, make_run_writer()))
@@ -368,6 +374,7 @@ class TestClientData:
     heights = [patch.get_height() for patch in figure.axes[1].patches]
     np.testing.assert_allclose(np.add(heights[:3], heights[3:]), 1.0)
 
+  @pytest.mark.slow
   def test_5000_clients_are_a_few_polygons(self, write_run):
     figure = _drawing(
       client_data.client_data, write_run.complete(num_clients=5000)

@@ -29,9 +29,17 @@ def test_nothing_is_said_of_many_sums_without_them(write_run):
   assert 'Many sums' not in leak.leak_html(leak.parse(content))
 
 
-def test_the_page_has_the_section_where_there_is_a_leak(write_run):
-  text = page.write(write_run.complete(), dpi=20).read_text()
-  assert '<h2>What the server can tell</h2>' in text
+def test_the_page_has_the_section_where_there_is_a_leak(text_of_everything):
+  assert '<h2>What the server can tell</h2>' in text_of_everything
+
+
+def test_a_page_without_a_leak_lacks_the_section(write_run):
+  text = page.write(write_run(), dpi=20).read_text()
+  assert 'What the server can tell' not in text
+
+
+@pytest.mark.slow
+def test_that_section_alone_is_missing_without_a_leak(write_run):
   text = page.write(write_run.complete(leak=None), dpi=20).read_text()
   assert 'What the server can tell' not in text
 

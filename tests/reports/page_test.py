@@ -235,6 +235,7 @@ def test_templates_in_the_text_stay_as_they_are(write_run):
   assert '<h1>$style ${x} $$</h1>' in page.write(run_dir, dpi=20).read_text()
 
 
+@pytest.mark.slow
 def test_drawing_again_gives_the_same_page_and_leaves_nothing(complete_page):
   def files():
     return {
@@ -286,6 +287,7 @@ def test_no_rows_make_a_page(write_run):
   assert 'This run has no results.' in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_clients', [1, 5000])
 def test_any_number_of_clients_makes_a_page(write_run, num_clients):
   run_dir = write_run.complete(num_clients=num_clients)

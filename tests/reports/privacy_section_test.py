@@ -54,12 +54,19 @@ def _several(write_run, **changes):
 
 
 class TestPage:
-  def test_the_section_is_there_for_private_runs_only(self, write_run):
-    text = page.write(write_run.complete(), dpi=20).read_text()
+  def test_the_section_is_there_for_private_runs(self, text_of_everything):
+    text = text_of_everything
     assert '<h2>Privacy</h2>' in text
     assert 'neither is more than 7.39 times the other' in text
     assert 'Planned: epsilon 2.5 after 6 rounds. Spent: 2 after 4' in text
     assert '<li>Cohorts stay secret.</li>' in text
+
+  def test_a_run_without_privacy_has_no_section(self, write_run):
+    text = page.write(write_run(), dpi=20).read_text()
+    assert '<h2>Privacy' not in text
+
+  @pytest.mark.slow
+  def test_no_other_part_makes_the_section(self, write_run):
     public = write_run.complete(privacy=None, audit=None, metrics=None)
     assert '<h2>Privacy' not in page.write(public, dpi=20).read_text()
 

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from tests import slow_cases
 from tff_pipelines.secagg import errors, failure_probabilities, parameters
 
 SecAggParameters = parameters.SecAggParameters
@@ -154,7 +155,12 @@ def test_about_a_hundred_neighbours_as_in_bell_et_al():
 
 @pytest.mark.parametrize(
   ('n', 'delta', 'gamma'),
-  [(1000, 0.1, 0.1), (1000, 0.05, 0.3), (10_000, 0.3, 0.1), (300, 0.1, 0.05)],
+  [
+    (1000, 0.1, 0.1),
+    (1000, 0.05, 0.3),
+    slow_cases.slow((10_000, 0.3, 0.1)),
+    (300, 0.1, 0.05),
+  ],
 )
 def test_derived_sparse_graphs_keep_both_probabilities(n, delta, gamma):
   chosen = derive(n, delta, gamma, 'sparse')

@@ -1,11 +1,14 @@
 """A program of XLA cannot fail: that checks in client work are made all the
 same, wherever they are."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.execution.xla import context, rounds
 
@@ -109,10 +112,18 @@ def _data(clients):
   return [[np.float32(b) for b in batches] for batches in clients]
 
 
-@pytest.mark.parametrize('threads', [1, 2])
-@pytest.mark.parametrize('per_client', [False, True], ids=['sum', 'each'])
-@pytest.mark.parametrize('place', WORK)
-def test_a_check_that_fails_is_told(place, per_client, threads):
+# At every place once, and once for a result per client on several threads.
+_ALWAYS_RUN = [*((place, 'sum', 1) for place in WORK), ('in a loop', 'each', 2)]
+
+
+@pytest.mark.parametrize(
+  'place, result, threads',
+  slow_cases.all_but(
+    _ALWAYS_RUN, itertools.product(WORK, ['sum', 'each'], [1, 2])
+  ),
+)
+def test_a_check_that_fails_is_told(place, result, threads):
+  per_client = result == 'each'
   xla = context.XlaContext(threads=threads)
   computation = _computation(WORK[place], per_client)
   assert xla.explain(computation).way == 'xla'
@@ -171,7 +182,9 @@ def test_a_check_on_the_accumulator_is_made():
     samples.run(xla, total, [4.0, 5.0, 6.0])
 
 
-@pytest.mark.parametrize('place', WORK)
+@pytest.mark.parametrize(
+  'place', slow_cases.all_but(['in a branch', 'over an iterator'], WORK)
+)
 def test_a_check_that_fails_outside_of_xla_is_told(place):
   def drawing(batches):
     # Poisson has no kernel in XLA.

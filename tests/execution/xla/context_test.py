@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tests.contracts import execution_samples as samples
 from tff_pipelines.execution.xla import context
 
@@ -158,7 +159,14 @@ EXPLANATIONS = {
 }
 
 
-@pytest.mark.parametrize('name', EXPLANATIONS)
+# With client work in other ways.
+_SELDOM = ('DP', 'Poisson', 'a sample of the clients')
+
+
+@pytest.mark.parametrize(
+  'name',
+  [slow_cases.slow(n) if n in _SELDOM else n for n in EXPLANATIONS],
+)
 def test_explanation(xla, name):
   build, way, reason, randomness = EXPLANATIONS[name]
   found = xla.explain(build())
@@ -327,7 +335,7 @@ def test_the_context_can_be_used_after_a_wrong_argument(xla):
   assert xla.explain(_two).way == 'xla'
 
 
-@pytest.mark.parametrize('spoiled', [np.nan, np.inf])
+@pytest.mark.parametrize('spoiled', [np.nan, slow_cases.slow(np.inf)])
 def test_data_that_make_nan_do_what_they_do_on_tff(xla, reference, spoiled):
   process = tff.learning.algorithms.build_weighted_fed_avg(
     samples.hand_written_model(),
