@@ -214,3 +214,10 @@ def test_leftovers_end_in_four_digits_and_nothing_after_them(tmp_path):
   (tmp_path / 'room_temp21_celsius.csv').write_text('mine')
   files.remove_leftovers(tmp_path)
   assert names_in(tmp_path) == ['room_temp21_celsius.csv']
+
+
+def test_a_table_ends_its_lines_by_newlines_and_quotes_what_has_to_be():
+  rows = (row for row in [['Doe, "J"', 1], ['ann', 2.5]])
+  assert files.csv_text(('name', 'value'), rows) == (
+    'name,value\n"Doe, ""J""",1\nann,2.5\n'
+  )

@@ -7,13 +7,15 @@ Files, in maps/defences/ of the run directory:
   defences.csv  the table
 """
 
-from collections.abc import Sequence
-import csv
 import dataclasses
-import io
 from typing import Any
 
-from tff_pipelines.programs import files, results, run_directory
+from tff_pipelines.programs import (
+  files,
+  map_records,
+  results,
+  run_directory,
+)
 
 # No attack, with which the others are compared.
 NONE = 'none'
@@ -155,20 +157,18 @@ class Defences:
 def write(directory: run_directory.RunDirectory, found: Defences) -> None:
   """Writes maps/defences/."""
   folder = directory.path / 'maps' / 'defences'
-  files.write_json(
-    folder / 'figure.json',
-    {
-      'figure': 'defences',
-      'kind': 'defences',
-      'title': 'What withstands which attack',
-      'settings': found.settings,
-      'curves': [_curve(each) for each in found.defences],
-      'notes': found.notes,
-    },
+  map_records.write_head(
+    folder,
+    'defences',
+    'defences',
+    'What withstands which attack',
+    settings=found.settings,
+    curves=[_curve(each) for each in found.defences],
+    notes=found.notes,
   )
   files.write_text(
     folder / 'server.csv',
-    _csv(
+    files.csv_text(
       _SERVER_HEADER,
       [
         # A step is a round: all that a server can count.
@@ -180,7 +180,7 @@ def write(directory: run_directory.RunDirectory, found: Defences) -> None:
   )
   files.write_text(
     folder / 'defences.csv',
-    _csv(
+    files.csv_text(
       _TABLE_HEADER,
       [
         [getattr(each, key) for key in _TABLE_HEADER] for each in found.defences
@@ -197,11 +197,3 @@ def _curve(defence: Defence) -> dict[str, Any]:
 
 def _points(share: float) -> str:
   return f'{max(0.0, 100 * share):.1f} points'
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(header)
-  writer.writerows(rows)
-  return text.getvalue()

@@ -180,6 +180,19 @@ class _Sweep:
   def evaluate(self) -> tff.Computation:
     return evaluation.build(self.model)
 
+  @functools.cached_property
+  def honest(self) -> dict[int, Any]:
+    """The honest test batches of each repeat, by its seed."""
+    return {s: _all_batches(d.test) for s, d in self.datasets.items()}
+
+  @functools.cached_property
+  def triggered(self) -> dict[int, Any]:
+    """The same with the backdoor's trigger."""
+    return {
+      s: _all_batches(client_kinds.triggered(d.test, self.poison))
+      for s, d in self.datasets.items()
+    }
+
   def kinds(
     self, attack: str, seed: int | None = None
   ) -> tuple[kinds_lib.ClientKind, ...]:
@@ -230,11 +243,12 @@ class _Sweep:
     self, attack: str, build: Any, program: training.TrainingProgram
   ) -> dict[str, Any]:
     process, seed = build(), program.seed
-    dataset = self.datasets[seed]
     clients = client_kinds.with_kinds(
-      dataset.train, self.kinds(attack, seed), poison=self.poison, seed=seed
+      self.datasets[seed].train,
+      self.kinds(attack, seed),
+      poison=self.poison,
+      seed=seed,
     )
-    honest = _all_batches(dataset.test)
     by_round: list[tuple[int, float]] = []
 
     def accuracy(state: Any, batches: Any) -> float:
@@ -244,7 +258,7 @@ class _Sweep:
     def observe(round_num: int, state: Any) -> None:
       is_last = round_num == program.rounds
       if is_last or round_num % program.evaluate_every == 0:
-        by_round.append((round_num, accuracy(state, honest)))
+        by_round.append((round_num, accuracy(state, self.honest[seed])))
 
     state = short_runs.train(
       process,
@@ -260,12 +274,7 @@ class _Sweep:
     return {
       'accuracy': by_round[-1][1],
       'attack_success': (
-        accuracy(
-          state,
-          _all_batches(client_kinds.triggered(dataset.test, self.poison)),
-        )
-        if looked_for
-        else None
+        accuracy(state, self.triggered[seed]) if looked_for else None
       ),
       'by_round': by_round,
     }

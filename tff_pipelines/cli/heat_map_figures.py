@@ -14,7 +14,7 @@ from tff_pipelines.programs import (
 from tff_pipelines.reports import map_record
 
 _Request = heat_map_request.Request
-_Settings = Mapping[str, tuple[map_runs.MapSettings, Mapping[str, Any]]]
+_Settings = dict[str, tuple[map_runs.MapSettings, Mapping[str, Any]]]
 
 LOCATION_NOISE = 'location noise'
 CLIPPING = 'clipping and noise'
@@ -96,9 +96,7 @@ def _outliers(request: _Request) -> map_records.Figure:
 def _excluded(request: _Request) -> map_records.Figure:
   base = request.settings('outliers')
   names = base.world.user_names
-  settings: dict[str, tuple[map_runs.MapSettings, Mapping[str, Any]]] = {
-    'everybody takes part': (base, {})
-  }
+  settings: _Settings = {'everybody takes part': (base, {})}
   for user, (name, kind) in enumerate(
     zip(names, base.world.kinds(), strict=True)
   ):

@@ -1,7 +1,6 @@
 """What the picture of a trained map of real places is drawn from."""
 
-import csv
-import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,21 +71,24 @@ def write(
       notes=[f'{dataset.name}: {dataset.provenance.get("target", "value")}'],
     )
     np.savez_compressed(path / 'server_maps.npz', **{'0/0': square})
-    files.write_text(hidden / 'places.csv', _places(dataset))
+    files.write_text(
+      hidden / 'places.csv',
+      files.csv_text(
+        ('user', 'kind', 'x0', 'x1', 'label', 'held_out'), _places(dataset)
+      ),
+    )
 
 
 def _unit(dataset: population.FederatedDataset) -> str:
   return '\N{DEGREE SIGN}C' if dataset.name == 'stations' else ''
 
 
-def _places(dataset: population.FederatedDataset) -> str:
-  """Returns a row a place: user, kind, x0, x1, label, held_out."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(('user', 'kind', 'x0', 'x1', 'label', 'held_out'))
+def _places(
+  dataset: population.FederatedDataset,
+) -> Iterator[tuple[Any, ...]]:
+  """Yields a row a place: user, kind, x0, x1, label, held_out."""
   for held_out, people in enumerate((dataset.train, dataset.test)):
     for client, name in enumerate(people.client_ids):
       for place, label in zip(*people.examples(client), strict=True):
         x0, x1 = (round(float(c), 6) for c in place)
-        writer.writerow((name, 'honest', x0, x1, f'{label:g}', held_out))
-  return text.getvalue()
+        yield name, 'honest', x0, x1, f'{label:g}', held_out

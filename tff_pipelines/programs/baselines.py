@@ -5,7 +5,6 @@ Both use the task's own model, optimizer and batching code.
 
 from collections.abc import Mapping
 import csv
-import io
 from typing import Any
 
 import numpy as np
@@ -105,15 +104,17 @@ def write_local_models(
   metrics: list[dict[str, float]],
 ) -> None:
   """Writes a row a client to simulation_only/local_models.csv."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(['client_id', 'train_examples', *metrics[0]])
-  for name, size, row in zip(
-    population.client_ids, population.sizes, metrics, strict=True
-  ):
-    writer.writerow([name, size, *row.values()])
   files.write_text(
-    directory.simulation_only / 'local_models.csv', text.getvalue()
+    directory.simulation_only / 'local_models.csv',
+    files.csv_text(
+      ['client_id', 'train_examples', *metrics[0]],
+      (
+        [name, size, *row.values()]
+        for name, size, row in zip(
+          population.client_ids, population.sizes, metrics, strict=True
+        )
+      ),
+    ),
   )
 
 

@@ -8,7 +8,6 @@ any of it.
 from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
-import io
 import pathlib
 from typing import Any
 
@@ -169,7 +168,7 @@ def write(
     ]
     for gain in gains
   ]
-  files.write_text(_path(directory), _csv([header, *rows]))
+  files.write_text(_path(directory), files.csv_text(header, rows))
 
 
 def read(directory: run_directory.RunDirectory) -> list[UserGain] | None:
@@ -199,7 +198,7 @@ def write_summary(
   ]  # fmt: skip
   files.write_text(
     directory.simulation_only / 'personalization_summary.csv',
-    _csv([header, *rows]),
+    files.csv_text(header, rows),
   )
 
 
@@ -254,12 +253,6 @@ def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def _path(directory: run_directory.RunDirectory) -> pathlib.Path:
   return directory.simulation_only / 'personalization.csv'
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
-  text = io.StringIO()
-  csv.writer(text, lineterminator='\n').writerows(rows)
-  return text.getvalue()
 
 
 def _gain(row: Mapping[str, str]) -> UserGain:

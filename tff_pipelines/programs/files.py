@@ -1,7 +1,8 @@
 """Files that are whole or not there, and failures to write as a sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import contextlib
+import csv
 import io
 import json
 import os
@@ -45,6 +46,15 @@ def _failures() -> tuple[type[BaseException], ...]:
   if tensorflow is None:
     return (OSError,)
   return (OSError, tensorflow.errors.OpError)
+
+
+def csv_text(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+  """Returns a table as CSV, its lines ended by newlines alone."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(head)
+  writer.writerows(rows)
+  return text.getvalue()
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

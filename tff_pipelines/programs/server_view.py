@@ -13,9 +13,7 @@ itself, lies in simulation_only/.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import csv
 import dataclasses
-import io
 import pathlib
 from typing import Any
 
@@ -101,7 +99,7 @@ def write(
         'All texts, with whose they are: a server that trains in one place has '
         'them.',
       )
-      text = _csv(('person', 'label', 'text'), rows.rows)
+      text = files.csv_text(('person', 'label', 'text'), rows.rows)
       (path / 'rows.csv').write_text(text, encoding='utf-8', newline='')
     if updates is not None:
       path = _folder(
@@ -141,7 +139,7 @@ def write_measurement(
   """
   files.write_text(
     directory.simulation_only / 'words.csv',
-    _csv(('person', 'word', 'texts', 'spam'), truth),
+    files.csv_text(('person', 'word', 'texts', 'spam'), truth),
   )
   files.write_json(directory.simulation_only / 'leak.json', leak)
 
@@ -165,11 +163,3 @@ def _savez(
     examples=examples,
     **{f'weight_{i}': weight for i, weight in enumerate(weights)},
   )
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(head)
-  writer.writerows(rows)
-  return text.getvalue()
