@@ -80,6 +80,57 @@ class CharacterLstm:
 
 
 @dataclasses.dataclass(frozen=True)
+class CifgLstm:
+  """The next-word model of Hard et al. 2018; mean cross entropy.
+
+  What it computes is in tff_pipelines/models/cifg_lstm.py.
+
+  Attributes:
+    vocabulary_size: Words and marks.
+    length: Of a row.
+    embedding_size: Dimension of a word's vector.
+    units: Of the LSTM.
+  """
+
+  vocabulary_size: int = 10_000
+  length: int = 20
+  embedding_size: int = 96
+  units: int = 670
+
+  @property
+  def flops_per_token(self) -> int:
+    """Multiplications and additions of a training step's products.
+
+    Of the input kernel and the recurrent one e x 3u, the projection u x e and
+    the output e x v, once forwards and twice for the gradients.
+    """
+    v, e, u = self.vocabulary_size, self.embedding_size, self.units
+    return 3 * 2 * (2 * e * 3 * u + u * e + e * v)
+
+  def weights(self) -> list[np.ndarray]:
+    """Returns embedding [v, e], kernel [e, 3u], recurrent kernel [e, 3u], bias
+    [3u], projection [u, e] and output bias [v], float32."""
+    rng = np.random.default_rng(0)
+    v, e, u = self.vocabulary_size, self.embedding_size, self.units
+    return [
+      _normal(rng, e, v).T.copy(),
+      _normal(rng, e, 3 * u),
+      _normal(rng, e, 3 * u),
+      np.repeat(np.float32([1, 0, 0]), u),
+      _normal(rng, u, e),
+      np.zeros(v, np.float32),
+    ]
+
+  def examples(
+    self, rng: np.random.Generator, n: int
+  ) -> tuple[np.ndarray, ...]:
+    """Returns words and the next ones, int32[n, length], sentences of 10."""
+    text = rng.integers(4, self.vocabulary_size, (n, self.length + 1))
+    text[:, ::10] = 3
+    return text[:, :-1].astype(np.int32), text[:, 1:].astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
 class Job:
   """A round of federated averaging with client SGD.
 
@@ -92,7 +143,7 @@ class Job:
     learning_rate: Of the clients.
   """
 
-  model: Mlp | CharacterLstm
+  model: Mlp | CharacterLstm | CifgLstm
   examples: tuple[int, ...]
   batch_size: int
   epochs: int = 1
@@ -113,9 +164,9 @@ def _normal(rng: np.random.Generator, a: int, b: int) -> np.ndarray:
   return (rng.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32)
 
 
-def _log_normal(count: int) -> tuple[int, ...]:
+def _log_normal(count: int, mean: int = 60) -> tuple[int, ...]:
   draws = np.random.default_rng(2).normal(size=count)
-  sizes = np.exp(0.8 * draws - 0.32) * 60
+  sizes = np.exp(0.8 * draws - 0.32) * mean
   return tuple(int(n) for n in np.clip(sizes, 10, 600))
 
 
@@ -124,5 +175,6 @@ JOBS = {
   '2nn': Job(Mlp((784, 200, 200, 10)), (60,) * 100, 10, epochs=5),
   'ragged': Job(Mlp((784, 200, 200, 10)), _log_normal(100), 10),
   'lstm': Job(CharacterLstm(), (20,) * 50, 10, learning_rate=0.5),
+  'next_word': Job(CifgLstm(), _log_normal(20), 16, learning_rate=0.5),
   'wide': Job(Mlp((10_000, 2)), (10,) * 1000, 10),
 }

@@ -19,7 +19,7 @@ from benchmarks import jobs
 from tff_pipelines.core import client_batches
 from tff_pipelines.data import batching, population
 from tff_pipelines.execution import contexts
-from tff_pipelines.models import language_models
+from tff_pipelines.models import character_lstm, cifg_lstm, language_models
 
 # Of a round's data, from where on files are faster.
 _LARGE_BYTES = 2**28
@@ -49,8 +49,12 @@ def _mlp(layers: tuple[int, ...]) -> Any:
 
 def model(job: jobs.Job) -> tff.learning.models.FunctionalModel:
   if isinstance(job.model, jobs.CharacterLstm):
-    return language_models.build_character_lstm(
-      language_models.CharacterLstm(**dataclasses.asdict(job.model))
+    return language_models.build(
+      character_lstm.CharacterLstm(**dataclasses.asdict(job.model))
+    )
+  if isinstance(job.model, jobs.CifgLstm):
+    return language_models.build(
+      cifg_lstm.CifgLstm(**dataclasses.asdict(job.model))
     )
   return _mlp(job.model.layers)
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_federated as tff
 
 from tff_pipelines.cli import aggregator_flags, comparison, flag_groups
-from tff_pipelines.core import participation
+from tff_pipelines.core import participation, seeds
 from tff_pipelines.data import batching, population
 from tff_pipelines.execution import contexts
 from tff_pipelines.learning import fed_avg, optimizers
@@ -351,6 +351,44 @@ def test_secure_federated_has_its_own_folder_and_says_what_it_was(
     assert '% of them in the secure aggregation protocol' in note
     assert 'secure_sum/survivors' in log
   assert 'secure_sum/' not in (tmp_path / 'metrics.csv').read_text()
+
+
+def test_local_people_are_drawn_by_the_seed_and_the_note_says_so(
+  compare, tmp_path
+):
+  outcome = compare('--system=local', '--local_people=2', '--local_epochs=1')
+  assert outcome.notes == [
+    'local: median over 2 people, drawn at random from 3 (minimum to maximum), '
+    'each tested on the test examples of everyone'
+  ]
+  path = tmp_path / 'simulation_only' / 'local_models.csv'
+  drawn = seeds.generator(4, 'local people').choice(3, 2, replace=False)
+  names = [line.split(',')[0] for line in path.read_text().splitlines()[1:]]
+  assert names == [f'client_{c}' for c in sorted(drawn)]
+
+
+@pytest.mark.parametrize('number', [0, 3, 9])
+def test_local_people_are_all_if_there_are_no_more(compare, tmp_path, number):
+  outcome = compare('--system=local', f'--local_people={number}')
+  assert outcome.notes[0].startswith('local: median over 3 people (minimum')
+  path = tmp_path / 'simulation_only' / 'local_models.csv'
+  assert len(path.read_text().splitlines()) == 4
+
+
+def test_local_people_without_local_are_refused():
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=r'^Expected local in --system where --local_people is given, found',
+  ):
+    parsed('--system=federated', '--local_people=5').check()
+
+
+def test_fewer_local_people_than_none_are_refused():
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=r'^Expected --local_people of at least 0, found -1\.$',
+  ):
+    parsed('--local_people=-1').check()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tff_pipelines.cli import flag_groups, training_flags
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching
 from tff_pipelines.execution import contexts, native
-from tff_pipelines.learning import optimizers
+from tff_pipelines.learning import optimizers, schedules
 from tff_pipelines.programs import stop_rules, training
 
 
@@ -213,6 +213,84 @@ def test_optimizer_that_cannot_be_built_is_refused():
     optimizers.OptimizerError, match=r'learning rate above 0, found 0\.0'
   ):
     optimizer('--client_learning_rate=0')
+
+
+# Their schedules.
+
+
+def schedule(*arguments: str, rounds: int = 40):
+  group = training_flags.OptimizerFlags(
+    'server', optimizers.OptimizerConfig('sgd', 2.0), scheduled=True
+  )
+  return parsed(group, *arguments).schedule(rounds)
+
+
+def test_rate_is_constant_by_default():
+  assert schedule() is None
+
+
+def test_optimizer_of_a_task_without_schedules_has_none():
+  group = training_flags.OptimizerFlags(
+    'server', optimizers.OptimizerConfig('sgd', 2.0)
+  )
+  assert parsed(group).schedule(40) is None
+  assert group.schedule_flags() == []
+  assert 'server_schedule' not in flags.FLAGS
+
+
+def test_every_flag_of_a_schedule_arrives():
+  assert schedule(
+    '--server_schedule=exponential',
+    '--server_warmup_rounds=3',
+    '--server_decay_rounds=7',
+    '--server_decay_factor=0.5',
+  ) == schedules.Schedule(2.0, 'exponential', 3, 7, decay_factor=0.5)
+
+
+@pytest.mark.parametrize(
+  'arguments, expected',
+  [
+    (
+      ['--server_schedule=cosine', '--server_final_share=0.1'],
+      schedules.Schedule(2.0, 'cosine', 0, 40, final_share=0.1),
+    ),
+    (
+      ['--server_schedule=linear', '--server_warmup_rounds=4'],
+      schedules.Schedule(2.0, 'linear', 4, 36),
+    ),
+    (['--server_warmup_rounds=4'], schedules.Schedule(2.0, 'constant', 4)),
+  ],
+)
+def test_decay_extends_to_the_last_round_by_default(arguments, expected):
+  assert schedule(*arguments) == expected
+
+
+def test_step_without_its_rounds_is_refused():
+  with pytest.raises(flag_groups.FlagError) as raised:
+    schedule('--server_schedule=step')
+  assert str(raised.value) == (
+    'Expected --server_decay_rounds with --server_schedule=step, found none; '
+    'give the rounds of a step.'
+  )
+
+
+@pytest.mark.parametrize(
+  'argument',
+  [
+    '--server_decay_rounds=5', '--server_decay_factor=0.5',
+    '--server_final_share=0.5',
+  ],
+)  # fmt: skip
+def test_flag_of_another_schedule_is_refused(argument):
+  with pytest.raises(
+    flag_groups.FlagError, match=r'^Expected --server_schedule='
+  ):
+    schedule(argument)
+
+
+def test_warm_up_longer_than_the_training_is_refused():
+  with pytest.raises(schedules.ScheduleError, match='decay_rounds of at least'):
+    schedule('--server_schedule=linear', '--server_warmup_rounds=40')
 
 
 # Execution.

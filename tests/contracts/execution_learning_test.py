@@ -10,6 +10,7 @@ import tensorflow_federated as tff
 
 from tests import slow_cases
 from tests.contracts import execution_samples as samples
+from tff_pipelines.learning import fed_avg, fed_sgd, schedules
 
 _algorithms = tff.learning.algorithms
 _optimizers = tff.learning.optimizers
@@ -53,6 +54,17 @@ def _scheduled():
   )
 
 
+def _on_schedules(aggregator, client, server):
+  return fed_avg.build(
+    samples.hand_written_model(),
+    client_optimizer=OPTIMIZERS[client],
+    server_optimizer=OPTIMIZERS[server],
+    aggregator=aggregator,
+    client_schedule=schedules.Schedule(0.3, 'cosine', 1, 4),
+    server_schedule=schedules.Schedule(0.2, 'exponential', 0, 2),
+  )
+
+
 _weighted = functools.partial(_fed_avg, _algorithms.build_weighted_fed_avg)
 _unweighted = functools.partial(_fed_avg, _algorithms.build_unweighted_fed_avg)
 _ITERATOR = tff.learning.LoopImplementation.DATASET_ITERATOR
@@ -79,14 +91,32 @@ PROCESSES = {
   'unweighted MimeLite': lambda: _algorithms.build_unweighted_mime_lite(
     samples.hand_written_model(), base_optimizer=OPTIMIZERS['adam']
   ),
+  'schedules, weighted': lambda: _on_schedules(
+    tff.aggregators.MeanFactory(), 'momentum', 'adam'
+  ),
+  'schedules, unweighted': lambda: _on_schedules(
+    tff.aggregators.UnweightedMeanFactory(), 'adam', 'momentum'
+  ),
+  'FedSGD by hand, weighted': lambda: fed_sgd.build(
+    samples.hand_written_model(),
+    server_optimizer=OPTIMIZERS['momentum'],
+    aggregator=tff.aggregators.MeanFactory(),
+    server_schedule=schedules.Schedule(0.2, 'step', 0, 2, decay_factor=0.5),
+  ),
+  'FedSGD by hand, unweighted': lambda: fed_sgd.build(
+    samples.hand_written_model(),
+    server_optimizer=OPTIMIZERS['sgd'],
+    aggregator=tff.aggregators.UnweightedMeanFactory(),
+  ),
   'FedSGD': lambda: _algorithms.build_fed_sgd(
     samples.keras_model(), server_optimizer_fn=OPTIMIZERS['sgd']
   ),
 }
 
 
-# A model written by hand in federated averaging, one of Keras in FedSGD.
-_ALWAYS_RUN = ('weighted, hand-written', 'FedSGD')
+# A model written by hand in federated averaging, one of Keras in FedSGD, and
+# both sides on a schedule.
+_ALWAYS_RUN = ('weighted, hand-written', 'FedSGD', 'schedules, weighted')
 
 
 @pytest.mark.parametrize('name', slow_cases.all_but(_ALWAYS_RUN, PROCESSES))

@@ -4,14 +4,18 @@ A row in BUILDERS buys all of it.
 """
 
 from collections.abc import Mapping, Sequence
+import pathlib
+import shutil
+import tempfile
 from typing import Any
+import weakref
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tff_pipelines.core import client_batches, participation
-from tff_pipelines.data import batching, population
+from tff_pipelines.data import batching, example_cache, population
 
 
 class _PopulationOfLists(population.ClientPopulation):
@@ -33,9 +37,24 @@ class _PopulationOfLists(population.ClientPopulation):
     return tf.nest.map_structure(lambda a: a[taken], self._examples[client])
 
 
+def _cached(
+  examples: Any, rows_by_client: Mapping[str, Any]
+) -> example_cache.SqlPopulation:
+  """An example cache, behind another split; its file goes with the test."""
+  folder = tempfile.mkdtemp()
+  path = pathlib.Path(folder) / 'examples.sqlite'
+  people = _PopulationOfLists(examples, rows_by_client)
+  example_cache.write(path, people, 'another')
+  example_cache.write(path, people, 'this')
+  found = example_cache.SqlPopulation(path, 'this')
+  weakref.finalize(found, shutil.rmtree, folder)
+  return found
+
+
 BUILDERS = {
   'array': population.ArrayPopulation,
   'least': _PopulationOfLists,
+  'cached': _cached,
 }
 
 # Example i is named by its label i + 1; none is 0, which is padding.
@@ -307,9 +326,7 @@ def test_datasets_equal_the_dense_form_batch_by_batch(clients):
       )
 
 
-@pytest.mark.parametrize(
-  'builder', [b for b in BUILDERS.values() if hasattr(b, 'pooled')]
-)
+@pytest.mark.parametrize('builder', BUILDERS.values(), ids=BUILDERS)
 def test_pooled_is_one_client_who_holds_everything(builder):
   pooled = builder(EXAMPLES, ROWS).pooled()
   assert pooled.num_clients == 1
@@ -321,3 +338,21 @@ def test_pooled_is_one_client_who_holds_everything(builder):
     EXAMPLES,
   )
   assert sorted(visited(batches_of(pooled, [0]))[0]) == sorted(held + 1)
+
+
+def test_pooled_rows_come_in_the_order_they_are_asked_for(clients):
+  held = np.concatenate(list(ROWS.values()))
+  pooled = clients.pooled()
+  for rows in ([16, 0, 5, 5, 9, 8], [], [8]):
+    x, y = pooled.examples(0, np.array(rows, np.int64))
+    np.testing.assert_array_equal(y, held[rows] + 1)
+    np.testing.assert_array_equal(x['matrix'], EXAMPLES[0]['matrix'][y - 1])
+
+
+def test_pooled_batches_are_the_same_for_all(clients):
+  assert_same_batches(
+    batches_of(clients.pooled(), [0], epochs=2),
+    batches_of(
+      population.ArrayPopulation(EXAMPLES, ROWS).pooled(), [0], epochs=2
+    ),
+  )

@@ -107,10 +107,39 @@ def test_the_cap_draws_every_subset_equally_often():
     assert abs(counts[frozenset(subset)] / num_rounds - 1 / 6) < bound
 
 
-@pytest.mark.parametrize('name', ['batch_size', 'epochs', 'max_examples'])
+@pytest.mark.parametrize(
+  'name', ['batch_size', 'epochs', 'max_examples', 'num_steps']
+)
 @pytest.mark.parametrize('value', [0, -3])
 def test_what_is_below_1_is_refused(name, value):
   with pytest.raises(batching.BatchingError) as raised:
     batching.Batching(**({'batch_size': 1} | {name: value}))
   assert str(raised.value) == f'Expected {name} of at least 1, found {value}.'
   assert isinstance(raised.value, errors.PipelineError)
+
+
+@pytest.mark.parametrize('num_examples', [1, 3, 8, 50])
+def test_a_number_of_steps_is_full_batches_in_as_many_passes_as_needed(
+  num_examples,
+):
+  found = order(batching.Batching(4, num_steps=5), num_examples)
+  assert len(found) == 20
+  counts = np.bincount(found, minlength=num_examples)
+  # Every pass visits all: nobody is visited twice more than anyone else.
+  assert counts.max() - counts.min() <= 1
+
+
+def test_steps_begin_as_passes_do_and_nobody_without_examples_takes_one():
+  np.testing.assert_array_equal(
+    order(batching.Batching(4, num_steps=5), 10),
+    order(batching.Batching(4, epochs=2), 10),
+  )
+  assert len(order(batching.Batching(4, num_steps=5), 0)) == 0
+  in_order = batching.Batching(2, num_steps=2, shuffle=False)
+  np.testing.assert_array_equal(order(in_order, 3), [0, 1, 2, 0])
+
+
+def test_steps_go_through_the_capped_examples():
+  found = order(batching.Batching(2, max_examples=3, num_steps=6), 40)
+  assert len(found) == 12
+  assert len(set(found.tolist())) == 3

@@ -11,7 +11,12 @@ from tff_pipelines.core import seeded_numbers
 from tff_pipelines.core.client_kinds import ClientKind
 from tff_pipelines.data import batching, client_kinds, population
 from tff_pipelines.execution import contexts
-from tff_pipelines.learning import attacked_updates, client_updates, fed_avg
+from tff_pipelines.learning import (
+  attacked_updates,
+  client_updates,
+  fed_avg,
+  schedules,
+)
 from tff_pipelines.models import image_classifiers, kind_blind
 
 SIZES = (3, 5, 0, 4)
@@ -295,3 +300,34 @@ def test_strengths_are_above_0_and_finite(name, value):
     match=f'^Expected a {name} above 0 and finite, found {value}',
   ):
     attacked_updates.Strengths(**{name: value})
+
+
+def test_an_attack_scales_what_is_trained_on_the_schedule():
+  schedule = schedules.Schedule(0.5, 'step', 0, 1, decay_factor=0.25)
+  honest, attacked = (
+    fed_avg.build(
+      model,
+      client_optimizer=tff.learning.optimizers.build_sgdm(9.0),
+      server_optimizer=tff.learning.optimizers.build_sgdm(1.0),
+      aggregator=tff.aggregators.MeanFactory(),
+      client_schedule=schedule,
+      attack=attack,
+    )
+    for model, attack in (
+      (MODEL, None),
+      (kind_blind.build(MODEL), STRENGTHS),
+    )
+  )
+  flipper = (ClientKind.SIGN_FLIPPER, *HONEST[1:])
+  plain = people().batches([0], batching.Batching(2, 2), seed=0, round_num=1)
+  one = honest.next(honest.initialize(), plain)
+  other = attacked.next(attacked.initialize(), cohort(flipper, [0]))
+  for start, up, down in zip(
+    MODEL.initial_weights[0],
+    honest.get_model_weights(one.state).trainable,
+    attacked.get_model_weights(other.state).trainable,
+    strict=True,
+  ):
+    np.testing.assert_allclose(down - start, -3 * (up - start), atol=1e-6)
+  assert other.state.client_work == attacked_updates.AttackedState(1, 1)
+  assert other.metrics['client_work']['client_learning_rate'] == 0.5

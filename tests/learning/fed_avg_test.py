@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.data import batching, population
-from tff_pipelines.learning import fed_avg
+from tff_pipelines.learning import fed_avg, schedules
 from tff_pipelines.models import text_classifiers
 
 pytestmark = pytest.mark.usefixtures('native_context')
@@ -32,13 +32,14 @@ PEOPLE = population.ArrayPopulation(
 ALICE, BOB, CAROL, DAVE = range(4)
 
 
-def build(aggregator, server_rate: float = 1.0):
+def build(aggregator, server_rate: float = 1.0, **options):
   model = text_classifiers.build_logistic_regression(3, PEOPLE.batch_spec)
   return fed_avg.build(
     model.functional,
     client_optimizer=tff.learning.optimizers.build_sgdm(1.0),
     server_optimizer=tff.learning.optimizers.build_sgdm(server_rate),
     aggregator=aggregator,
+    **options,
   )
 
 
@@ -151,25 +152,51 @@ def test_training_metrics_are_those_of_all_examples_before_the_step(process):
   assert metrics['recall'] == metrics['false_positive_rate'] == 1
 
 
-def steps_in_numpy(weights: np.ndarray, batches) -> np.ndarray:
-  """Gradient descent at rate 1 over one client's batches, in float64."""
+def steps_in_numpy(weights: np.ndarray, batches, rate=1.0) -> np.ndarray:
+  """Gradient descent over one client's batches, in float64."""
   for (x, labels), size in zip(*batches, strict=True):
     word = np.eye(3)[x['ids'][:size, 0]][:, 1:]  # [size, 2]
     inputs = np.concatenate([word, np.ones([size, 1])], axis=1)
     probability = 1 / (1 + np.exp(-inputs @ weights))
-    weights = weights - inputs.T @ (probability - labels[:size]) / size
+    error = probability - labels[:size]
+    weights = weights - rate * inputs.T @ error / size
   return weights
 
 
 @pytest.mark.parametrize('kind', ['weighted', 'unweighted'])
 def test_rounds_of_uneven_clients_equal_a_loop_in_numpy(kind, request):
-  process = request.getfixturevalue(kind)
+  assert_equals_a_loop(request.getfixturevalue(kind), kind, [(1.0, 1.0)] * 3)
+
+
+@pytest.mark.parametrize('kind', ['weighted', 'unweighted'])
+def test_rounds_on_schedules_equal_a_loop_in_numpy(kind):
+  aggregator = (
+    tff.aggregators.MeanFactory()
+    if kind == 'weighted'
+    else tff.aggregators.UnweightedMeanFactory()
+  )
+  process = build(
+    aggregator,
+    client_schedule=schedules.Schedule(0.8, 'step', 0, 1, decay_factor=0.5),
+    server_schedule=schedules.Schedule(0.6, 'constant', 2),
+  )
+  outputs = assert_equals_a_loop(
+    process, kind, [(0.8, 0.3), (0.4, 0.6), (0.2, 0.6)]
+  )
+  rates = [o.metrics['client_work']['client_learning_rate'] for o in outputs]
+  np.testing.assert_allclose(rates, [0.8, 0.4, 0.2])
+  metrics = outputs[0].metrics['client_work']['train']
+  assert metrics['num_examples'] == 28
+
+
+def assert_equals_a_loop(process, kind: str, rates: list) -> list:
+  """Compares a round a pair of rates, the clients' and the server's."""
   cohorts = [
     cohort(DAVE, ALICE, BOB, batch_size=2, round_num=r, epochs=2)
     for r in (1, 2, 3)
   ]
   expected = np.zeros(3)
-  for batches in cohorts:
+  for batches, (client_rate, server_rate) in zip(cohorts, rates, strict=True):
     updates, weights = [], []
     for c in range(3):
       owned = range(*batches.offsets[c : c + 2])
@@ -178,10 +205,19 @@ def test_rounds_of_uneven_clients_equal_a_loop_in_numpy(kind, request):
         for b in owned
       ]
       sizes = [int(batches.batch_sizes[b]) for b in owned]
-      updates.append(steps_in_numpy(expected, (parts, sizes)) - expected)
+      trained = steps_in_numpy(expected, (parts, sizes), client_rate)
+      updates.append(trained - expected)
       weights.append(sum(sizes) if kind == 'weighted' else 1)
-    expected = expected + np.average(updates, axis=0, weights=weights)
-  np.testing.assert_allclose(after(process, *cohorts), expected, atol=1e-5)
+    mean = np.average(updates, axis=0, weights=weights)
+    expected = expected + server_rate * mean
+  outputs, state = [], process.initialize()
+  for batches in cohorts:
+    outputs.append(process.next(state, batches))
+    state = outputs[-1].state
+  np.testing.assert_allclose(
+    words_and_intercept(process, state), expected, atol=1e-5
+  )
+  return outputs
 
 
 def test_the_order_of_the_clients_does_not_matter(process):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
-from tff_pipelines.data import batching, population
+from tff_pipelines.data import batching, example_cache, population
 from tff_pipelines.learning import evaluation, fed_avg, local_training
 from tff_pipelines.models import text_classifiers
 from tff_pipelines.programs import baselines, files, run_directory, training
@@ -184,6 +184,19 @@ def test_clients_local_result_does_not_depend_on_the_others(
   np.testing.assert_equal(
     train_locally(train_and_evaluate, model, alone)[0],
     train_locally(train_and_evaluate, model)[3],
+  )
+
+
+def test_baselines_of_a_population_that_is_read_lazily_are_the_same(
+  train_and_evaluate, model, tmp_path
+):
+  path = tmp_path / 'examples.sqlite'
+  example_cache.write(path, TRAIN, 'train')
+  np.testing.assert_equal(
+    train_locally(
+      train_and_evaluate, model, example_cache.SqlPopulation(path, 'train')
+    ),
+    train_locally(train_and_evaluate, model),
   )
 
 

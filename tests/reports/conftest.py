@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 import csv
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -76,6 +77,9 @@ class RunWriter:
     privacy: dict[str, Any] | None = None,
     audit: Any = None,
     personalization: Table | None = None,
+    suggestions: Any = None,
+    people: Table | None = None,
+    memorization: Any = None,
     maps: str | None = None,
     **results: Any,
   ) -> pathlib.Path:
@@ -106,6 +110,12 @@ class RunWriter:
       _write(run_dir / 'simulation_only/local_models.csv', local_models)
     if personalization is not None:
       _write(run_dir / 'simulation_only/personalization.csv', personalization)
+    if people is not None:
+      _write(run_dir / 'simulation_only/people.csv', people)
+    if suggestions is not None:
+      _write_json(run_dir / 'suggestions.json', suggestions)
+    if memorization is not None:
+      _write_json(run_dir / 'simulation_only/memorization.json', memorization)
     if maps is not None:
       map_world.Writer(run_dir, text=maps).everything()
     if leak is not None:
@@ -131,6 +141,14 @@ class RunWriter:
   def audit_of(self, name: str = 'loss') -> dict[str, Any]:
     """What privacy_audit.json holds."""
     return _audit_of(name)
+
+  def suggestions_of(self, text: str = 'how do i') -> dict[str, Any]:
+    """What suggestions.json holds."""
+    return _suggestions_of(text)
+
+  def memorization_of(self, system: str = 'federated') -> dict[str, Any]:
+    """What memorization.json holds."""
+    return _memorization_of(system)
 
   def details_of(self, name: str = 'A') -> dict[str, Any]:
     """What results.json holds for the figures of secure sums."""
@@ -158,6 +176,9 @@ class RunWriter:
         'clients': clients_table(num_clients),
         'local_models': local_models_table(num_clients),
         'personalization': personalization_table(num_clients),
+        'suggestions': self.suggestions_of(),
+        'people': people_table(num_clients),
+        'memorization': self.memorization_of(),
         'leak': self.leak_of(),
         'details': self.details_of(),
       }
@@ -214,6 +235,58 @@ def personalization_table(num_clients: int, group: str = 'honest') -> Table:
     (f'{i:04d}', group if i else 'outlier', 0.5 + 0.3 * i / num_clients, 0.9)
     for i in range(num_clients)
   ]
+
+
+def people_table(
+  num_clients: int, systems: Sequence[str] = ('central', 'federated')
+) -> Table:
+  head = ('client_id', 'test_examples', 'system', 'accuracy', 'loss')
+  return head, [
+    (f'{i:04d}', i + 1, system, 0.5 + 0.3 * i / num_clients + 0.1 * better, 2.0)
+    for better, system in enumerate(systems)
+    for i in range(num_clients)
+  ]
+
+
+def _suggestions_of(text: str) -> dict[str, Any]:
+  return {
+    'prompts': [
+      {
+        'text': text,
+        'suggestions': {
+          'federated': [['get', 0.25], [text, 0.125], ['put', 0.0625]],
+          'trigram': [['get', 0.5], ['make', 0.25]],
+        },
+      },
+      {'text': '', 'suggestions': {text: [[text, 1.0]]}},
+    ]
+  }
+
+
+def _memorization_of(system: str) -> dict[str, Any]:
+  """Of 1024 candidates: without noise one of two is first; with it none is."""
+  kinds = ((1, 1), (5, 4), (0, 0))
+  return {
+    'candidates': 1024,
+    'systems': [
+      {
+        'system': name,
+        'secrets': [
+          {
+            'sentence': f'my code is {name} {rank}', 'clients': clients,
+            'copies': copies, 'rank': rank, 'exposure': 10 - math.log2(rank),
+          }
+          for (clients, copies), rank in zip(kinds, ranks, strict=True)
+        ],
+        'p_value_inserted': p_value, 'p_value_control': 0.5, 'epsilon': epsilon,
+      }
+      for name, ranks, p_value, epsilon in (
+        (system, (16, 1, 512), 1e-5, None),
+        (f'private {system}', (256, 1024, 512), 0.25,
+         {'epsilon': 4.0, 'delta': 1e-5}),
+      )
+    ],
+  }  # fmt: skip
 
 
 def _details_of(name: str) -> dict[str, Any]:
@@ -356,6 +429,11 @@ def _leak_of(name: str, word: str) -> dict[str, Any]:
       ],
     },
   }  # fmt: skip
+
+
+def _write_json(path: pathlib.Path, content: Any) -> None:
+  path.parent.mkdir(exist_ok=True)
+  path.write_text(json.dumps(content))
 
 
 def _write(path: pathlib.Path, table: Table) -> None:

@@ -166,6 +166,16 @@ def _write(how, write_run):
       ('client_id', 'group', 'before_accuracy', 'after_accuracy'),
       [(str(i), f'{i % 3} {_EVIL}', 0.5, 0.6) for i in range(9)],
     ),
+    people=(
+      ('client_id', 'test_examples', 'system', 'accuracy'),
+      [
+        (f'{index} {_EVIL}', 1, system, 0.1 * index)
+        for system in (*(f'{row} {_EVIL}' for row in range(6)), 'local')
+        for index in range(3)
+      ],
+    ),
+    suggestions=write_run.suggestions_of(_EVIL),
+    memorization=write_run.memorization_of(_EVIL),
     maps=_EVIL,
     leak=write_run.leak_of(_EVIL, _EVIL),
     details=write_run.details_of(_EVIL),
@@ -274,6 +284,33 @@ class TestLearningCurves:
     assert curves.loss_curves(run_reader.read(run_dir)) is None
 
 
+class TestNgramsInLearningCurves:
+  def _figure(self, write_run, **values):
+    table = (('round_num', 'test/accuracy'), [(0, 0.2), (1, 0.5), (2, 0.6)])
+    rows = [{'system': s, 'accuracy': value} for s, value in values.items()]
+    run_dir = write_run(
+      rows=[*rows, {'system': 'federated', 'accuracy': 0.6}],
+      metrics={'federated': table},
+    )
+    return _drawing(curves.learning_curves, run_dir)
+
+  def test_they_are_thin_lines_named_at_the_right(self, write_run):
+    figure = self._figure(write_run, bigram=0.498, trigram=0.5)
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == [
+      'bigram: 49.8 %', 'trigram: 50.0 %',
+    ]  # fmt: skip
+    levels = [list(line.get_ydata()) for line in axes.get_lines()[1:]]
+    assert levels == [[0.498, 0.498], [0.5, 0.5]]
+    assert _legend(figure) == ['federated: 60.0 %']
+
+  def test_one_that_would_flatten_the_curves_is_left_out(self, write_run):
+    figure = self._figure(write_run, unigram=0.01, trigram=0.5)
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ['trigram: 50.0 %']
+    assert axes.get_ylim()[0] > 0.01
+
+
 def test_loss_curves_tell_train_from_test(write_run):
   figure = _drawing(curves.loss_curves, write_run.complete())
   assert _legend(figure) == [
@@ -354,6 +391,15 @@ class TestLocalModels:
     run_dir = write_run(local_models=table)
     figure = _drawing(local_models.local_models, run_dir)
     assert list(figure.axes[0].get_lines()[0].get_xdata()) == [0.5]
+
+  def test_of_ngram_models_only_the_best_is_a_line(self, write_run):
+    ngrams = [
+      {'system': 'bigram', 'accuracy': 0.2},
+      {'system': 'trigram', 'accuracy': 0.3},
+    ]
+    run_dir = write_run.complete(rows=[*ngrams, write_run.federated])
+    figure = _drawing(local_models.local_models, run_dir)
+    assert _legend(figure)[1:] == ['trigram: 30.0 %', 'federated: 98.7 %']
 
   def test_every_panel_is_marked(self, write_run):
     figure = _drawing(local_models.local_models, write_run.complete())

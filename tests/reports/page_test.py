@@ -58,7 +58,7 @@ def complete_page(make_run_writer):
 
 def test_the_page_loads_nothing_but_itself(complete_page):
   reader = _read(complete_page)
-  assert len(reader.loads) == 30
+  assert len(reader.loads) == 32
   assert all(load.startswith('data:image/png;base64,') for load in reader.loads)
   content = complete_page.read_text()
   assert 'http' not in content.replace('http-equiv', '')
@@ -102,7 +102,7 @@ def test_the_clients_table_is_that_of_the_clients(complete_page):
 def test_every_picture_has_an_alternative(complete_page):
   reader = _read(complete_page)
   images = [attributes for tag, attributes in reader.elements if tag == 'img']
-  assert len(images) == 30
+  assert len(images) == 32
   assert all(len(image['alt']) > 20 for image in images)
 
 
@@ -125,12 +125,14 @@ def test_the_pictures_lie_beside_the_page(complete_page):
       'local_models',
       'loss_curves',
       'masking_picture',
+      'memorization_picture',
       'merge_maps',
       'merge_picture',
       'metric_by_epsilon',
       'other_metrics',
       'outlier_picture',
       'outliers_picture',
+      'people_picture',
       'personalization_picture',
       'phase_costs',
       'privacy_picture',
@@ -158,7 +160,8 @@ def test_each_map_record_is_a_section(complete_page):
   titles = [title for _, title in sections]
   assert titles.index('All knobs') + 1 == titles.index('More or fewer: noise')
   assert titles[0:2] == ['The idea', 'Result']
-  assert titles[2] == 'Models that meet now and then'
+  assert titles[2] == 'What the keyboard suggests'
+  assert titles[3] == 'Models that meet now and then'
   assert '<li>Each seed is another world.</li>' in content
 
 
@@ -219,6 +222,8 @@ def test_hostile_text_is_only_text(write_run):
       'central': write_run.privacy_of(settings={'query': _EVIL}),
     },
     audit=write_run.audit_of(_EVIL),
+    suggestions=write_run.suggestions_of(_EVIL),
+    memorization=write_run.memorization_of(_EVIL),
   )
   map_world.Writer(run_dir, text=_EVIL).table(
     {'users': 2, 'steps': 2, 'merge': 1}, seeds=1

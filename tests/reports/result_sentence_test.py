@@ -24,6 +24,26 @@ def test_it_compares_with_every_other_system():
   )
 
 
+def test_of_ngrams_it_names_the_best_behind_central():
+  rows = [
+    {'system': 'unigram', 'x': 0.061},
+    {'system': 'bigram', 'x': 0.196},
+    {'system': 'trigram', 'x': 0.271},
+    {'system': 'central', 'x': 0.315},
+    {'system': 'local', 'x': 0.252, 'x_min': 0.1, 'x_max': 0.3},
+    {'system': 'federated', 'x': 0.312},
+  ]
+  assert _sentence(rows, title='top-1 recall') == (
+    'Federated reaches 31.2 % top-1 recall, 0.3 points below central, 4.1 '
+    'above the trigram and 6.0 above the median local model.'
+  )
+  without_central = [row for row in rows if row['system'] != 'central']
+  assert _sentence(without_central, title='top-1 recall') == (
+    'Federated reaches 31.2 % top-1 recall, 4.1 points above the trigram and '
+    '6.0 above the median local model.'
+  )
+
+
 def test_a_tie_has_no_unit_and_the_next_difference_has():
   assert _sentence(
     [

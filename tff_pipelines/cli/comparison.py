@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow_federated as tff
 
 from tff_pipelines.cli import flag_groups
-from tff_pipelines.core import errors
-from tff_pipelines.data import population
+from tff_pipelines.core import errors, seeds
+from tff_pipelines.data import changed_population, population
 from tff_pipelines.learning import (
   evaluation,
   fed_avg,
@@ -74,6 +74,8 @@ class Outcome:
     notes: Sentences below it.
     weights: The trained weights of the system to use: the first federated one,
       else the secure federated one, else the central one. None without any.
+    weights_by_system: The trained weights of every system that has one model
+      for all.
     sentence: The result in one sentence; None lets a report compare the rows.
   """
 
@@ -82,16 +84,25 @@ class Outcome:
   notes: list[str]
   weights: Sequence[np.ndarray] | None
   sentence: str | None = None
+  weights_by_system: Mapping[str, Sequence[np.ndarray]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 class ComparisonFlags(flag_groups.FlagGroup):
   """`--system` and the effort that goes into the baselines."""
 
-  def __init__(self, *, central_epochs: int, local_epochs: int):
+  def __init__(
+    self,
+    *,
+    central_epochs: int,
+    local_epochs: int,
+    systems: Sequence[str] = SYSTEMS,
+  ):
     super().__init__('The systems to compare')
     self._systems = self.define(
       'system',
-      list(SYSTEMS),
+      list(systems),
       'any of central (one model on everything in one place), local (a model '
       'a person), federated, secure_federated (the server sees sums only)',
     )
@@ -100,6 +111,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
     )
     self._local_epochs = self.define(
       'local_epochs', local_epochs, "passes over a person's data of local"
+    )
+    self._local_people = self.define(
+      'local_people',
+      0,
+      'people of local, drawn at random where there are more; 0 is all',
     )
 
   def check(self) -> None:
@@ -112,19 +128,20 @@ class ComparisonFlags(flag_groups.FlagGroup):
           f'Expected systems out of {", ".join(SYSTEMS)}, found '
           f'--system={chosen}.'
         )
-    for system, epochs in (
-      ('central', self._central_epochs),
-      ('local', self._local_epochs),
+    for system, effort, least in (
+      ('central', self._central_epochs, 1),
+      ('local', self._local_epochs, 1),
+      ('local', self._local_people, 0),
     ):
-      if epochs.present and system not in self._systems.value:
+      if effort.present and system not in self._systems.value:
         raise flag_groups.FlagError(
-          f'Expected {system} in --system where --{epochs.name} is given, '
+          f'Expected {system} in --system where --{effort.name} is given, '
           f'found --system={chosen}, with which it has no effect; remove one '
           'of them.'
         )
-      if epochs.value < 1:
+      if effort.value < least:
         raise flag_groups.FlagError(
-          f'Expected --{epochs.name} of at least 1, found {epochs.value}.'
+          f'Expected --{effort.name} of at least {least}, found {effort.value}.'
         )
     if _is_given('aggregator') and 'federated' not in self._systems.value:
       raise flag_groups.FlagError(
@@ -144,6 +161,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
     columns: Sequence[results.Column],
     directory: run_directory.RunDirectory,
     unavailable: Mapping[str, str] | None = None,
+    evaluation_batch_size: int = training.EVALUATION_BATCHING.batch_size,
   ) -> Outcome:
     """Trains the chosen systems, one after the other.
 
@@ -160,6 +178,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
         in one below it.
       unavailable: Systems that cannot run here, and why. They are left out
         unless they were asked for by name.
+      evaluation_batch_size: Test examples at a time; without effect on metrics.
 
     Raises:
       FlagError: If one of these was asked for by name.
@@ -168,6 +187,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
       training.federated_evaluation,
       evaluation=evaluation.build(model),
       population=dataset.test,
+      batch_size=evaluation_batch_size,
     )
     shared = {'batch_size': batch_size, 'seed': seed}
     rows, notes, weights = [], [], {}
@@ -183,11 +203,17 @@ class ComparisonFlags(flag_groups.FlagGroup):
       if system == 'local':
         rows.append(
           self._local(
-            dataset, model, client_optimizer, columns, directory, shared
+            dataset,
+            model,
+            client_optimizer,
+            columns,
+            directory,
+            evaluation_batch_size,
+            shared,
           )
         )
         notes.append(
-          f'local: median over {dataset.train.num_clients} people (minimum to '
+          f'local: median over {self._who_is_local(dataset)} (minimum to '
           'maximum), each tested on the test examples of everyone'
         )
         continue
@@ -219,6 +245,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
       weights[system] = process.get_model_weights(result.state).trainable
       metrics = {
         **result.metrics,
+        **result.rates,
         'rounds': result.round_num,
         'seconds': result.elapsed_seconds,
       }
@@ -229,7 +256,11 @@ class ComparisonFlags(flag_groups.FlagGroup):
     # Whose model is the one to use: central has gone before all others.
     to_use = sorted(weights, key=lambda system: system == 'central')
     return Outcome(
-      list(columns), rows, notes, weights[to_use[0]] if to_use else None
+      list(columns),
+      rows,
+      notes,
+      weights[to_use[0]] if to_use else None,
+      weights_by_system=weights,
     )
 
   def _chosen(
@@ -259,25 +290,46 @@ class ComparisonFlags(flag_groups.FlagGroup):
     client_optimizer: optimizers.OptimizerConfig,
     columns: Sequence[results.Column],
     directory: run_directory.RunDirectory,
+    test_batch_size: int,
     shared: Mapping[str, int],
   ) -> dict[str, Any]:
+    people = self._local_train(dataset, shared['seed'])
     metrics = baselines.read_local_models(directory)
     seconds = None
     if metrics is None:
       started = time.monotonic()
       trainable, non_trainable = model.initial_weights
       metrics = baselines.train_locally(
-        local_training.build(model, client_optimizer.build()),
+        local_training.build(model, client_optimizer.build(), test_batch_size),
         tff.learning.models.ModelWeights(trainable, non_trainable),
-        dataset.train,
+        people,
         dataset.test,
         epochs=self._local_epochs.value,
         **shared,
       )
       seconds = time.monotonic() - started
-      baselines.write_local_models(directory, dataset.train, metrics)
+      baselines.write_local_models(directory, people, metrics)
     row = results.row_over_people('local', metrics, columns)
     return {**row, 'seconds': seconds}
+
+  def _local_train(
+    self, dataset: population.FederatedDataset, seed: int
+  ) -> population.ClientPopulation:
+    """Returns who trains alone."""
+    number, everyone = self._local_people.value, dataset.train
+    if not 0 < number < everyone.num_clients:
+      return everyone
+    drawn = seeds.generator(seed, 'local people').choice(
+      everyone.num_clients, number, replace=False
+    )
+    return changed_population.SubsetPopulation(everyone, np.sort(drawn))
+
+  def _who_is_local(self, dataset: population.FederatedDataset) -> str:
+    """Returns in words who trains alone."""
+    number, everyone = self._local_people.value, dataset.train.num_clients
+    if not 0 < number < everyone:
+      return f'{everyone} people'
+    return f'{number} people, drawn at random from {everyone}'
 
 
 def _is_given(flag: str) -> bool:

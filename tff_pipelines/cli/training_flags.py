@@ -1,20 +1,37 @@
 """Flags of the training program, its optimizers, and where it runs."""
 
+from typing import get_args
+
 from tff_pipelines.cli import flag_groups
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching
 from tff_pipelines.execution import contexts, masked_sums
-from tff_pipelines.learning import optimizers
+from tff_pipelines.learning import optimizers, schedules
 from tff_pipelines.programs import stop_rules, training
 
 _OPTIMIZERS = ('sgd', 'adagrad', 'adam', 'yogi', 'rmsprop')
 _ADAPTIVE = ('adagrad', 'adam', 'yogi', 'rmsprop')
+_DECAYS = get_args(schedules.Decay)
 
 
 class OptimizerFlags(flag_groups.FlagGroup):
   """`--client_optimizer`, `--client_learning_rate` ... or `--server_...`."""
 
-  def __init__(self, side: str, default: optimizers.OptimizerConfig):
+  def __init__(
+    self,
+    side: str,
+    default: optimizers.OptimizerConfig,
+    *,
+    scheduled: bool = False,
+  ):
+    """Declares the flags.
+
+    Args:
+      side: Whose optimizer, `client` or `server`.
+      default: What it is if the flags do not say.
+      scheduled: Whether there are flags of a schedule, too: for a task that
+        hands `schedule` on.
+    """
     super().__init__(f'The optimizer of the {side}')
     choice = f'{side}_optimizer'
     self._name = self.define(
@@ -35,6 +52,7 @@ class OptimizerFlags(flag_groups.FlagGroup):
       'added to the denominator of the adaptive optimizers',
       only_with=(choice, _ADAPTIVE),
     )
+    self._scheduled = _ScheduleFlags(self, side) if scheduled else None
 
   def get(self) -> optimizers.OptimizerConfig:
     """Returns the optimizer that the flags describe."""
@@ -44,6 +62,99 @@ class OptimizerFlags(flag_groups.FlagGroup):
       learning_rate=self._learning_rate.value,
       momentum=self._momentum.value if is_sgd else 0.0,
       epsilon=self._epsilon.value,
+    )
+
+  def schedule(self, rounds: int) -> schedules.Schedule | None:
+    """Returns the learning rate of each round; None if it is always the same.
+
+    Args:
+      rounds: The last round, to which a decay extends by default.
+
+    Raises:
+      FlagError: If the schedule needs to know more.
+      ScheduleError: If it makes no sense.
+    """
+    if self._scheduled is None:
+      return None
+    return self._scheduled.get(self._learning_rate.value, rounds)
+
+  def schedule_flags(self) -> list[str]:
+    """Returns the names of the schedule's flags that were given."""
+    own = self._scheduled.names if self._scheduled else ()
+    return [name for name in self.given_flags() if name in own]
+
+
+class _ScheduleFlags:
+  """`--client_schedule` and its parameters, in the group of an optimizer."""
+
+  def __init__(self, group: flag_groups.FlagGroup, side: str):
+    choice = f'{side}_schedule'
+
+    def with_(*decays: str) -> tuple[str, tuple[str, ...]]:
+      return choice, decays
+
+    self._decay = group.define(
+      choice,
+      'constant',
+      'how the learning rate falls from round to round; of central and local '
+      'it is constant',
+      choices=_DECAYS,
+    )
+    self._warmup_rounds = group.define(
+      f'{side}_warmup_rounds',
+      0,
+      'rounds in which the learning rate rises; 0 is none',
+    )
+    self._decay_rounds = group.define(
+      f'{side}_decay_rounds',
+      0,
+      'scale of the fall: linear and cosine end after it, exponential and step '
+      'fall once by the factor, inverse_sqrt to 1/sqrt(2); 0 is the rounds '
+      'after the warm-up',
+      only_with=with_(*_DECAYS[1:]),
+    )
+    self._decay_factor = group.define(
+      f'{side}_decay_factor',
+      0.1,
+      'by which the learning rate falls',
+      only_with=with_('exponential', 'step'),
+    )
+    self._final_share = group.define(
+      f'{side}_final_share',
+      0.0,
+      'share of the learning rate that is left in the end',
+      only_with=with_('linear', 'cosine'),
+    )
+    self.names = tuple(
+      flag.name
+      for flag in (
+        self._decay,
+        self._warmup_rounds,
+        self._decay_rounds,
+        self._decay_factor,
+        self._final_share,
+      )
+    )
+
+  def get(self, learning_rate: float, rounds: int) -> schedules.Schedule | None:
+    decay, warmup = self._decay.value, self._warmup_rounds.value
+    if decay == 'constant' and not warmup:
+      return None
+    decay_rounds = self._decay_rounds.value
+    if decay != 'constant' and not decay_rounds:
+      if decay == 'step':
+        raise flag_groups.FlagError(
+          f'Expected --{self._decay_rounds.name} with --{self._decay.name}='
+          'step, found none; give the rounds of a step.'
+        )
+      decay_rounds = rounds - warmup
+    return schedules.Schedule(
+      learning_rate=learning_rate,
+      decay=decay,
+      warmup_rounds=warmup,
+      decay_rounds=decay_rounds,
+      decay_factor=self._decay_factor.value,
+      final_share=self._final_share.value,
     )
 
 
@@ -58,6 +169,7 @@ class ProgramFlags(flag_groups.FlagGroup):
     batch_size: int,
     evaluate_every: int,
     client_epochs: int = 1,
+    stop_metric: str = 'test/accuracy',
   ):
     super().__init__('The training program')
     define = self.define
@@ -81,6 +193,12 @@ class ProgramFlags(flag_groups.FlagGroup):
     self._client_epochs = define(
       'client_epochs', client_epochs, "passes over a client's data in a round"
     )
+    self._client_steps = define(
+      'client_steps',
+      0,
+      'full batches of every client in a round, instead of passes; 0 counts '
+      'passes',
+    )
     self._max_examples = define(
       'max_examples_per_client',
       0,
@@ -94,7 +212,7 @@ class ProgramFlags(flag_groups.FlagGroup):
     )
     self._metric = define(
       'stop_metric',
-      'test/accuracy',
+      stop_metric,
       'column of metrics.csv that the stop rules below look at',
     )
     self._target = define(
@@ -118,13 +236,18 @@ class ProgramFlags(flag_groups.FlagGroup):
     )
 
   def check(self) -> None:
-    """Refuses a metric that no stop rule looks at."""
+    """Refuses a metric that no stop rule looks at, and steps beside passes."""
     super().check()
     if self._metric.present and not (self._target.value or self._plateau.value):
       raise flag_groups.FlagError(
         f'Expected --{self._target.name} or --{self._plateau.name} where '
         f'--{self._metric.name} is given, found neither, so that it has no '
         'effect; add one or remove it.'
+      )
+    if self._client_steps.value and self._client_epochs.present:
+      raise flag_groups.FlagError(
+        f'Expected one of --{self._client_steps.name} and '
+        f'--{self._client_epochs.name}, found both; remove one of them.'
       )
 
   @property
@@ -173,6 +296,7 @@ class ProgramFlags(flag_groups.FlagGroup):
         self._batch_size.value,
         self._client_epochs.value,
         self._max_examples.value or None,
+        num_steps=self._client_steps.value or None,
       ),
       seed=self._seed.value,
       evaluate_every=self._evaluate_every.value,

@@ -103,21 +103,78 @@ class ClientPopulation(abc.ABC):
   ) -> Any:
     """Returns arrays [num_batches, batch_size, ...], padded with zeros.
 
+    They are gathered when they are read; what they are gathered from is in
+    memory, each example once.
+
     Args:
       clients: Whose examples.
       orders: Which of each client's examples, in order.
       is_example: bool[num_batches, batch_size], False where it is padded.
     """
-    chosen = [self.gather(clients, orders)] if len(is_example) else []
+    # Each example once, however many epochs visit it.
+    distinct, places, count = [], [np.zeros(0, np.int64)], 0
+    for order in orders:
+      rows, inverse = np.unique(order, return_inverse=True)
+      distinct.append(rows)
+      places.append(inverse + count)
+      count += len(rows)
+    chosen = np.full(is_example.shape, -1, np.int64)
+    chosen[is_example] = np.concatenate(places)
+    if count:
+      examples = self.gather(clients, distinct)
+    else:
+      examples = tf.nest.map_structure(
+        lambda s: np.zeros([0, *s.shape], s.dtype.as_numpy_dtype),
+        self.element_spec,
+      )
+    return tf.nest.map_structure(
+      lambda a: gathered.GatheredBatches(a, chosen), examples
+    )
 
-    def spread(spec: tf.TensorSpec, rows: np.ndarray | None = None) -> Any:
-      shape = (*is_example.shape, *spec.shape)
-      dense = np.zeros(shape, spec.dtype.as_numpy_dtype)
-      if rows is not None:
-        dense[is_example] = rows
-      return dense
+  def pooled(self) -> 'ClientPopulation':
+    """Returns one client, `everyone`, who holds what all clients hold."""
+    return PooledPopulation(self)
 
-    return tf.nest.map_structure(spread, self.element_spec, *chosen)
+
+class PooledPopulation(ClientPopulation):
+  """One client, `everyone`, with the examples of all clients of a population.
+
+  They are in the order of the clients, and read from the population when they
+  are asked for.
+  """
+
+  def __init__(self, base: ClientPopulation):
+    self._base = base
+    self._ends = np.cumsum(base.sizes)
+    self.client_ids = ('everyone',)
+    self.sizes = np.array([base.num_examples], np.int64)
+    self.element_spec = base.element_spec
+
+  def examples(self, client: int, rows: np.ndarray | None = None) -> Any:
+    """See base class."""
+    del client  # There is but one.
+    if rows is None:
+      rows = np.arange(self.num_examples)
+    if not len(rows):
+      return self._base.examples(0, np.zeros(0, np.int64))
+    order = np.argsort(rows, kind='stable')
+    ascending = np.asarray(rows)[order]
+    # The owner of a row: the first client who ends behind it.
+    owners, firsts = np.unique(
+      np.searchsorted(self._ends, ascending, side='right'), return_index=True
+    )
+    begins = self._ends[owners] - self._base.sizes[owners]
+    found = self._base.gather(
+      [int(c) for c in owners],
+      [
+        own - begin
+        for own, begin in zip(
+          np.split(ascending, firsts[1:]), begins, strict=True
+        )
+      ],
+    )
+    places = np.argsort(order)  # Of the rows asked for, among those found.
+    return tf.nest.map_structure(lambda a: a[places], found)
 
 
 class ArrayPopulation(ClientPopulation):
@@ -178,7 +235,7 @@ class ArrayPopulation(ClientPopulation):
     )
 
   def pooled(self) -> 'ArrayPopulation':
-    """Returns one client, `everyone`, who holds what all clients hold."""
+    """See base class."""
     return ArrayPopulation(
       self._examples, {'everyone': np.concatenate(self._rows)}
     )
@@ -201,7 +258,7 @@ class FederatedDataset:
   """
 
   name: str
-  train: ArrayPopulation
-  test: ArrayPopulation
+  train: ClientPopulation
+  test: ClientPopulation
   label_names: tuple[str, ...]
   provenance: Mapping[str, Any]

@@ -6,23 +6,16 @@ its line number, and nothing is dropped that is not counted.
 
 import dataclasses
 import functools
-import json
 import pathlib
-from typing import Any
 
 import numpy as np
 
-from tff_pipelines.data import label_words, row_files, text_records
-
-_JSON_TYPES: dict[type, str] = {
-  str: 'a string',
-  int: 'an integer',
-  float: 'a number',
-  bool: 'true or false',
-  list: 'a list',
-  dict: 'an object',
-  type(None): 'null',
-}
+from tff_pipelines.data import (
+  json_records,
+  label_words,
+  row_files,
+  text_records,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,62 +114,8 @@ def load_jsonl(source: TabularSource) -> text_records.TextRecords:
     UnreadableFileError: If the file cannot be read or decoded at all.
   """
   contents = row_files.read(source.path, source.encoding)
-  return _collect(source, 'jsonl', contents, _json_rows(source, contents))
-
-
-def _json_rows(
-  source: TabularSource, contents: row_files.Contents
-) -> row_files.Rows:
-  for number, line in enumerate(contents.lines, start=1):
-    if not line.strip():
-      continue
-    why = contents.why_undecodable(number, number)
-    if why is not None:
-      yield row_files.MalformedRowError(
-        source.path, number, 'undecodable bytes', why
-      )
-      continue
-    try:
-      row = json.loads(line)
-    # ValueError also for an integer of more digits than Python converts.
-    except (ValueError, RecursionError) as error:
-      why = str(error)
-      if isinstance(error, json.JSONDecodeError):
-        why = f'{error.msg}, column {error.colno}'
-      yield row_files.MalformedRowError(
-        source.path,
-        number,
-        'invalid JSON',
-        'expected a JSON object on one line, found '
-        f'{row_files.shown(line.strip())} ({why}); correct the line',
-      )
-      continue
-    yield _json_row(source, number, row)
-
-
-def _json_row(
-  source: TabularSource, line: int, row: Any
-) -> row_files.Row | row_files.MalformedRowError:
-  columns = row_files.listed(source.columns)
-  if not isinstance(row, dict):
-    return row_files.MalformedRowError(
-      source.path,
-      line,
-      'wrong type',
-      f'expected a JSON object, found {row_files.shown(row)}; write one object '
-      f'with the keys {columns} on each line',
-    )
-  missing = [key for key in source.columns if key not in row]
-  if missing:
-    return row_files.MalformedRowError(
-      source.path,
-      line,
-      'missing key',
-      f'expected the keys {columns}, found no {row_files.listed(missing)} '
-      f'among {row_files.listed(list(row)) or "no keys"}; complete the object '
-      'or correct the name of the column',
-    )
-  return row_files.Row(line, tuple(row[key] for key in source.columns))
+  rows = json_records.rows(source.path, contents, source.columns)
+  return _collect(source, 'jsonl', contents, rows)
 
 
 def _collect(
@@ -214,22 +153,13 @@ def _interpret(
 ) -> tuple[str, str, int]:
   """Returns the person (stripped), the text (as it is) and the label."""
   path, line = source.path, row.line
-  for column, value, accepted in zip(
+  json_records.check_types(
+    path,
+    line,
     source.columns,
     row.values,
-    # bool is a subclass of int: no person is called true.
     ((str, int), (str,), (str, int, float, bool)),
-    strict=True,
-  ):
-    if type(value) not in accepted:
-      raise row_files.MalformedRowError(
-        path,
-        line,
-        'wrong type',
-        f'expected {column!r} to be '
-        f'{" or ".join(_JSON_TYPES[kind] for kind in accepted)}, found '
-        f'{_JSON_TYPES[type(value)]} ({row_files.shown(value)}); correct it',
-      )
+  )
   person, text, label = row.values
   # Stripped, so that no one is two clients, each with a privacy of their own.
   person = str(person).strip()

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.learning import attacked_updates
+from tff_pipelines.learning import attacked_updates, scheduled_work, schedules
 
 
 def build(
@@ -14,6 +14,8 @@ def build(
   server_optimizer: tff.learning.optimizers.Optimizer,
   aggregator: tff.aggregators.UnweightedAggregationFactory
   | tff.aggregators.WeightedAggregationFactory,
+  client_schedule: schedules.Schedule | None = None,
+  server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
   attack: attacked_updates.Strengths | None = None,
 ) -> tff.learning.templates.LearningProcess:
@@ -26,6 +28,9 @@ def build(
   Type: initialize ( -> S@SERVER), next (<S@SERVER, {B*}@CLIENTS> ->
   <state=S@SERVER, metrics=M@SERVER>) with B the model's batch and
   S = `tff.learning.templates.LearningAlgorithmState`.
+
+  A schedule replaces the optimizer's own learning rate by that of the round;
+  with `client_schedule`, S.client_work is that of `scheduled_work`.
 
   With `attack`, clients attack as their examples say that they do (of a model
   as `models.kind_blind` makes them); S.client_work is then
@@ -45,19 +50,26 @@ def build(
     if secure_metrics
     else tff.learning.metrics.sum_then_finalize
   )
-  if attack is not None:
+  server_optimizer = schedules.at_server(server_optimizer, server_schedule)
+  if attack is not None or client_schedule is not None:
     weighting = tff.learning.ClientWeighting
-    work = tff.learning.templates.build_functional_model_delta_client_work(
-      model=model,
-      optimizer=client_optimizer,
-      client_weighting=(
-        weighting.NUM_EXAMPLES if is_weighted else weighting.UNIFORM
-      ),
-      metrics_aggregator=of_metrics,
-    )
+    by = weighting.NUM_EXAMPLES if is_weighted else weighting.UNIFORM
+    if client_schedule is not None:
+      work = scheduled_work.build(
+        model, client_optimizer, client_schedule, by, of_metrics
+      )
+    else:
+      work = tff.learning.templates.build_functional_model_delta_client_work(
+        model=model,
+        optimizer=client_optimizer,
+        client_weighting=by,
+        metrics_aggregator=of_metrics,
+      )
+    if attack is not None:
+      work = attacked_updates.build(work, attack)
     return _composed(
       model,
-      attacked_updates.build(work, attack),
+      work,
       aggregator
       if is_weighted
       else tff.aggregators.as_weighted_aggregator(aggregator),

@@ -1,98 +1,75 @@
 """Language models: what comes next, at every place of a sequence.
 
 Input `(x, y)`: tokens int32[n, length] and the tokens that follow each of them
-int32[n, length]. Token 0 is padding; where y is 0 nothing is predicted. Output:
+int32[n, length]. Token 0 is padding; where y is 0 nothing is predicted. A row
+can hold several sentences: each `tokens.START` in x begins afresh. Output:
 logits float32[n, length, vocabulary_size]. Loss: mean cross entropy over the
 tokens of the batch that are no padding.
 """
 
 from collections.abc import Sequence
-import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.core import seeds
-from tff_pipelines.models import recurrence, sizes, token_metrics
+from tff_pipelines.core import tokens
+from tff_pipelines.models import last_axis, token_metrics
 
 
-@dataclasses.dataclass(frozen=True)
-class CharacterLstm:
-  """Sizes of an LSTM that predicts the next character.
+class Architecture(Protocol):
+  """The sizes of a language model, and what it computes.
 
   Attributes:
-    vocabulary_size: Tokens, padding included.
-    length: Tokens in a sequence.
-    embedding_size: Dimension of a token's vector.
-    units: Of the LSTM.
+    name: Of the architecture.
+    vocabulary_size: Tokens, marks included.
+    length: Tokens in a row.
+    num_parameters: Number of trained values.
   """
 
-  vocabulary_size: int
-  length: int
-  embedding_size: int = 8
-  units: int = 128
-
-  def __post_init__(self) -> None:
-    sizes.check(**dataclasses.asdict(self))
+  @property
+  def name(self) -> str: ...
 
   @property
-  def num_parameters(self) -> int:
-    """Number of trained values: v e + 4 u (e + u + 1) + (u + 1) v."""
-    v, e, u = self.vocabulary_size, self.embedding_size, self.units
-    return v * e + 4 * u * (e + u + 1) + (u + 1) * v
+  def vocabulary_size(self) -> int: ...
+
+  @property
+  def length(self) -> int: ...
+
+  @property
+  def num_parameters(self) -> int: ...
 
   def initial_weights(self, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Returns embedding [v, e], input kernel [e, 4u], recurrent kernel [u, 4u],
-    bias [4u] (gates i, f, g, o; f starts at 1), output kernel [u, v] and output
-    bias [v]."""
-    rng = seeds.generator(seed, 'initial weights')
-    v, e, u = self.vocabulary_size, self.embedding_size, self.units
+    """Returns weights that depend on the sizes and the seed only."""
 
-    def normal(*shape: int) -> np.ndarray:
-      scaled = rng.normal(size=shape) / np.sqrt(shape[0])
-      return scaled.astype(np.float32)
+  def logits(
+    self,
+    weights: Sequence[tf.Tensor],
+    tokens: tf.Tensor,
+    unrolled: bool = False,
+  ) -> tf.Tensor:
+    """Returns float32[n, length, vocabulary_size] for int32[n, length].
 
-    embedding = rng.normal(size=(v, e)).astype(np.float32)
-    bias = np.repeat(np.float32([0, 1, 0, 0]), u)
-    return (
-      embedding,
-      normal(e, 4 * u),
-      normal(u, 4 * u),
-      bias,
-      normal(u, v),
-      np.zeros(v, np.float32),
-    )
-
-  def logits(self, weights: Sequence[tf.Tensor], tokens: tf.Tensor) -> Any:
-    """Returns float32[n, length, vocabulary_size] for int32[n, length]."""
-    embedding, kernel, recurrent, bias, output, output_bias = weights
-    # Embedding and input projection in one: a small table of projected tokens,
-    # looked up by a product, whose gradient is one, too.
-    table = tf.matmul(embedding, kernel) + bias
-    chosen = tf.one_hot(tf.transpose(tokens), self.vocabulary_size)
-    projections = tf.matmul(
-      tf.reshape(chosen, [-1, self.vocabulary_size]), table
-    )
-    states = recurrence.lstm(
-      tf.reshape(projections, [self.length, -1, 4 * self.units]), recurrent
-    )
-    flat = tf.matmul(tf.reshape(states, [-1, self.units]), output)
-    by_step = tf.reshape(
-      flat + output_bias, [self.length, -1, self.vocabulary_size]
-    )
-    return tf.transpose(by_step, [1, 0, 2])
+    Args:
+      weights: As `initial_weights` returns them.
+      tokens: The rows.
+      unrolled: Whether in plain operations, without loops and without gradients
+        of its own.
+    """
 
 
-def build_character_lstm(
-  chosen: CharacterLstm, seed: int = 0
+def build(
+  architecture: Architecture,
+  seed: int = 0,
+  first_word: int = tokens.FIRST_WORD,
 ) -> tff.learning.models.FunctionalModel:
-  """Builds the LSTM of McMahan et al. 2017 (section 3), with one layer.
+  """Builds a language model.
 
   Args:
-    chosen: Sizes of the model.
+    architecture: What predicts.
     seed: Of the initial weights.
+    first_word: The id from which on a token is a word, for the metrics.
 
   Returns:
     A model of (int32[n, length], int32[n, length]), with `token_metrics`.
@@ -101,27 +78,57 @@ def build_character_lstm(
   @tf.function
   def predict(weights: Any, x: tf.Tensor, training: bool = True) -> tf.Tensor:
     del training  # Unused.
-    return chosen.logits(weights[0], x)
+    return architecture.logits(weights[0], x)
 
-  sequence = tf.TensorSpec([None, chosen.length], tf.int32)
+  row = tf.TensorSpec([None, architecture.length], tf.int32)
   return tff.learning.models.FunctionalModel(
-    initial_weights=(chosen.initial_weights(seed), ()),
+    initial_weights=(architecture.initial_weights(seed), ()),
     predict_on_batch_fn=predict,
     loss_fn=token_loss,
-    metrics_fns=token_metrics.metric_fns(),
-    input_spec=(sequence, sequence),
+    metrics_fns=token_metrics.metric_fns(first_word),
+    input_spec=(row, row),
   )
 
 
 def token_loss(
   output: tf.Tensor, label: tf.Tensor, sample_weight: Any = None
 ) -> tf.Tensor:
-  """Returns the mean cross entropy of the labels that are no padding."""
+  """Returns the mean cross entropy of the labels that are no padding.
+
+  Has no second gradient.
+
+  Args:
+    output: Logits float32[n, length, vocabulary_size].
+    label: int32[n, length].
+    sample_weight: Unused.
+  """
   del sample_weight  # Unused.
-  mask = tf.cast(label > 0, tf.float32)
-  losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-    labels=label, logits=output
+  vocabulary_size = output.shape[-1]
+  return _token_loss(
+    tf.reshape(output, [-1, vocabulary_size]), tf.reshape(label, [-1])
   )
-  return tf.math.divide_no_nan(
-    tf.reduce_sum(losses * mask), tf.reduce_sum(mask)
-  )
+
+
+@tf.custom_gradient
+def _token_loss(logits: tf.Tensor, labels: tf.Tensor) -> Any:
+  """As `token_loss`, of logits [n, vocabulary_size] and labels [n].
+
+  The exponentials serve the loss and its gradient.
+  """
+  counted = tf.cast(labels > 0, tf.float32)
+  share = tf.math.divide_no_nan(counted, tf.reduce_sum(counted))
+  highest = last_axis.maximum(logits)
+  powers = tf.exp(logits - highest[:, tf.newaxis])
+  total = last_axis.total(powers)
+  of_labels = tf.gather(logits, labels, batch_dims=1)
+  losses = tf.math.log(total) + highest - of_labels
+
+  def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+    scale = share * upstream
+    is_label = labels[:, tf.newaxis] == tf.range(logits.shape[1])
+    at_label = tf.where(is_label, scale[:, tf.newaxis], 0.0)
+    return powers * (scale / total)[:, tf.newaxis] - at_label, None
+
+  # A product of 0 and infinity would be no number.
+  losses = tf.where(labels > 0, losses, 0.0)
+  return tf.reduce_sum(losses * share), gradient

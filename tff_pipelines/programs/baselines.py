@@ -3,7 +3,7 @@
 Both use the task's own model, optimizer and batching code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import csv
 from typing import Any
 
@@ -26,7 +26,7 @@ _CLIENTS_AT_A_TIME = 50
 
 def train_centrally(
   process: tff.learning.templates.LearningProcess,
-  population: population_lib.ArrayPopulation,
+  population: population_lib.ClientPopulation,
   evaluate: training.Evaluate,
   *,
   epochs: int,
@@ -61,8 +61,8 @@ def train_centrally(
 def train_locally(
   train_and_evaluate: tff.Computation,
   initial_weights: Any,
-  train: population_lib.ArrayPopulation,
-  test: population_lib.ArrayPopulation,
+  train: population_lib.ClientPopulation,
+  test: population_lib.ClientPopulation,
   *,
   epochs: int,
   batch_size: int,
@@ -92,10 +92,17 @@ def train_locally(
         range(first, last), batching, seed=seed, round_num=1
       )
       metrics += train_and_evaluate(initial_weights, test_batch, batches)
-      accuracies = [m['accuracy'] for m in metrics if 'accuracy' in m]
-      shown = {'median accuracy': np.median(accuracies)} if accuracies else {}
-      display.update(last, shown)
+      display.update(last, _medians(metrics))
   return [{name: float(v) for name, v in m.items()} for m in metrics]
+
+
+def _medians(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+  """The number worth showing while training goes on."""
+  return {
+    f'median {name}': np.median([m[name] for m in metrics])
+    for name in ('accuracy', 'top1_recall')
+    if name in metrics[0]
+  }
 
 
 def write_local_models(

@@ -415,7 +415,7 @@ class _SimulatedUsers:
 
 
 def _batches(
-  people: population.ArrayPopulation,
+  people: population.ClientPopulation,
   clients: Iterable[int],
   size: int,
   steps: int,
@@ -426,7 +426,7 @@ def _batches(
 
 
 def _together(
-  populations: Sequence[population.ArrayPopulation],
+  populations: Sequence[population.ClientPopulation],
 ) -> population.ArrayPopulation:
   """Returns the clients of all populations, one after the other."""
   parts = []

@@ -9,7 +9,7 @@ happened.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import time
@@ -30,6 +30,7 @@ from tff_pipelines.programs import (
   progress,
   rounds,
   run_directory,
+  speed_log,
 )
 from tff_pipelines.programs import (
   stop_rules as stop_rules_lib,
@@ -95,6 +96,8 @@ class TrainingResult:
     stopped_because: Why it ended before the last round, or None.
     guarantee: What it has spent of its clients' privacy; None if the program
       has no terms of privacy.
+    rates: How fast it was: seconds_per_round, examples_per_second and, of a
+      model that counts them, tokens_per_second.
   """
 
   state: Any
@@ -104,6 +107,7 @@ class TrainingResult:
   secure_sum_seconds: float
   stopped_because: str | None
   guarantee: guarantee_lib.Guarantee | None = None
+  rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 # From the state of a learning process to metrics of the model, by name.
@@ -120,6 +124,7 @@ def federated_evaluation(
   process: tff.learning.templates.LearningProcess,
   evaluation: tff.Computation,
   population: population_lib.ClientPopulation,
+  batch_size: int = EVALUATION_BATCHING.batch_size,
 ) -> Evaluate:
   """Returns the evaluation of a process's model on all clients given.
 
@@ -127,10 +132,11 @@ def federated_evaluation(
     process: The learning process.
     evaluation: (<M@SERVER, {B*}@CLIENTS> -> metrics@SERVER).
     population: The clients, with held-out examples.
+    batch_size: Examples at a time, on which the metrics do not depend.
   """
   batches = population.batches(
     range(population.num_clients),
-    EVALUATION_BATCHING,
+    dataclasses.replace(EVALUATION_BATCHING, batch_size=batch_size),
     seed=0,
     round_num=0,
   )
@@ -216,6 +222,7 @@ async def _run(
       log.cut(state.round_num)
       privacy.restore(state.round_num, state.participation_history)
 
+  speed = speed_log.SpeedLog(directory.path, state.round_num)
   with progress.Progress(name, program.rounds, state.round_num) as display:
     reason = _stop_reason(program, log, state, privacy)
     while state.round_num < program.rounds and reason is None:
@@ -227,6 +234,14 @@ async def _run(
         functools.partial(cohort, population, program, round_num),
         round_num,
         program.round_retries,
+      )
+      speed.append(
+        speed_log.RoundSpeed(
+          round_num,
+          round(time.monotonic() - started, 6),
+          int(outcome.metrics['cohort/examples']),
+          int(outcome.metrics.get('train/num_tokens', 0)),
+        )
       )
       process_state = outcome.process_state
       if observe is not None:
@@ -274,6 +289,7 @@ async def _run(
     secure_sum_seconds=state.secure_sum_seconds,
     stopped_because=reason,
     guarantee=None if privacy is None else privacy.guarantee,
+    rates=speed.rates(),
   )
 
 
@@ -341,9 +357,9 @@ def _stop_reason(
 
 
 def _headline(tested: dict[str, Any]) -> dict[str, Any]:
-  """The two numbers worth showing while training goes on."""
+  """The numbers worth showing while training goes on."""
   return {
     name.replace('/', ' '): tested[name]
-    for name in ('test/loss', 'test/accuracy')
+    for name in ('test/loss', 'test/accuracy', 'test/top1_recall')
     if name in tested
   }

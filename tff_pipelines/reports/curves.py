@@ -11,6 +11,8 @@ from tff_pipelines.reports import (
   appearance,
   focus,
   formats,
+  line_labels,
+  ngram_rows,
   results,
   run_reader,
 )
@@ -47,6 +49,11 @@ def learning_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
     name = appearance.label(results.display_name(system))
     _draw_curve(axes, rounds, values, looks[system], f'{name}: {final}')
   levels = _draw_levels(axes, run.results, column, curves, looks)
+  # The weaker n-gram models lie so low that they would flatten the rest.
+  strongest = run.results.row(ngram_rows.strongest(run.results) or '')
+  reference = results.value(strongest, column.key)
+  if reference is not None:
+    levels.append(reference)
   _limit(axes, [v for _, v in curves.values()], levels, column)
   title = f'{column.title} on the test data'
   appearance.dress(
@@ -56,6 +63,7 @@ def learning_curves(run: run_reader.Run) -> matplotlib.figure.Figure | None:
     y=appearance.label(column.title),
   )
   appearance.legend(figure, *axes.get_legend_handles_labels())
+  _draw_ngrams(axes, run.results, column, curves, looks)
   return figure
 
 
@@ -165,11 +173,14 @@ def _draw_levels(
   curves: Mapping[str, Points],
   looks: Mapping[str, appearance.Look],
 ) -> list[float]:
-  """Draws the final values of systems that have no curve; returns them."""
+  """Draws the final values of systems that have no curve; returns them.
+
+  Not those of n-gram models, for which the legend would have no room.
+  """
   levels = []
   for row in final.rows:
     value = results.value(row, column.key)
-    if row['system'] in curves or value is None:
+    if row['system'] in (*curves, *ngram_rows.SYSTEMS) or value is None:
       continue
     look = looks[row['system']]
     label = level_label(row, column)
@@ -189,6 +200,32 @@ def _draw_levels(
     )
     levels.append(value)
   return levels
+
+
+def _draw_ngrams(
+  axes: matplotlib.axes.Axes,
+  final: results.Results,
+  column: results.Column,
+  curves: Mapping[str, Points],
+  looks: Mapping[str, appearance.Look],
+) -> None:
+  """Draws n-gram models as thin lines with their names at the right.
+
+  Only those that lie within the limits of the axes, which have to be final.
+  """
+  low, high = axes.get_ylim()
+  ends = []
+  for row in final.rows:
+    value = results.value(row, column.key)
+    system = row['system']
+    if system not in ngram_rows.SYSTEMS or system in curves or value is None:
+      continue
+    if low <= value <= high:
+      color = looks[system].color
+      axes.axhline(value, color=color, linewidth=1.0, zorder=1.5)
+      text = f'{system}: {formats.number(value, column.format)}'
+      ends.append(line_labels.End(axes.get_xlim()[1], value, text, color))
+  line_labels.draw(axes, ends)
 
 
 def level_label(row: Mapping[str, object], column: results.Column) -> str:

@@ -23,10 +23,12 @@ from tff_pipelines.reports import (
   local_models,
   map_record,
   masking_picture,
+  memorization_picture,
   merge_maps,
   merge_picture,
   outlier_picture,
   outliers_picture,
+  people_picture,
   phase_costs,
   privacy_curves,
   privacy_picture,
@@ -254,7 +256,8 @@ KINDS: Sequence[Kind] = (
     curves.learning_curves,
     'Curves: the test metric by round',
     'The legend gives the last value. A system without rounds is a level line, '
-    'its range a pale band.',
+    'its range a pale band. Models that count words have thin lines, named at '
+    'the right; one that lies too low is left out.',
   ),
   Kind(
     'loss_curves',
@@ -313,6 +316,22 @@ KINDS: Sequence[Kind] = (
     'Strips: the users with the shared model, and after further training',
     'Every dot is a user, tested on its own data. Above: the model as it is '
     'received; below: after the user trained it further.',
+  ),
+  Kind(
+    'people_picture',
+    people_picture.people_picture,
+    'Strips: held-out people by system; below, what each of them gains',
+    'Every dot is a person whose text no system was trained on. A person of '
+    'few words is measured with much chance. Below: one column a person, blue '
+    'where federated is better for this person, orange where it is worse.',
+  ),
+  Kind(
+    'memorization_picture',
+    memorization_picture.memorization_picture,
+    'Dots: the exposure of each secret, by system, beside what chance does',
+    'At the right end a secret is the first that a search finds. Where filled '
+    'dots, secrets that people typed, lie like the rings, secrets that nobody '
+    'typed, the model tells nothing of them.',
   ),
   Kind(
     'server_view',

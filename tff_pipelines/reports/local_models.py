@@ -8,6 +8,7 @@ from tff_pipelines.reports import (
   appearance,
   curves,
   formats,
+  ngram_rows,
   results,
   run_reader,
 )
@@ -157,9 +158,10 @@ def _draw_shared_models(
   vertical: bool,
 ) -> None:
   looks = appearance.looks(curves.run_systems(run))
+  weak = ngram_rows.weaker(run.results)
   for row in run.results.rows:
     value = results.value(row, column.key)
-    if row['system'] == 'local' or value is None:
+    if row['system'] in ('local', *weak) or value is None:
       continue
     look = looks[row['system']]
     draw = axes.axvline if vertical else axes.axhline

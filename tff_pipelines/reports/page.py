@@ -7,17 +7,21 @@ import os
 import pathlib
 
 from tff_pipelines.reports import (
+  appearance,
   audit_section,
   client_table,
+  curves,
   figures,
   leak,
   map_record,
+  memorization_section,
   page_template,
   privacy_section,
   provenance,
   result_sentence,
   run_files,
   run_reader,
+  suggestions,
   tables,
 )
 
@@ -72,6 +76,7 @@ def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
   sections = (
     _section('The idea', _pictures(pictures, 'masking_picture')),
     _section('Result', _result(run, pictures)),
+    _section('What the keyboard suggests', _suggestions(run)),
     *_maps(run, pictures),
     _section(
       'Learning',
@@ -79,6 +84,7 @@ def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
     ),
     _section('Privacy', _privacy(run, pictures)),
     _section('Privacy under attack', _audit(run, pictures), apart=True),
+    _section('Memorization', _memorization(run, pictures), apart=True),
     _section('What the server can tell', _leak(run, pictures), apart=True),
     _section('Clients one by one', _clients(run, pictures), apart=True),
     _section('Other measurements', _pictures(pictures, 'other_metrics')),
@@ -111,6 +117,14 @@ def _result(
     parts.append(f'<ul class="notes">{items}</ul>')
   parts.append(_pictures(pictures, 'system_comparison', 'phase_costs'))
   return '\n'.join(part for part in parts if part)
+
+
+def _suggestions(run: run_reader.Run) -> str:
+  if not run.suggestions:
+    return ''
+  return suggestions.suggestions_html(
+    run.suggestions, appearance.looks(curves.run_systems(run))
+  )
 
 
 def _maps(
@@ -189,6 +203,20 @@ def _audit(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
   return '\n'.join(parts)
 
 
+def _memorization(
+  run: run_reader.Run, pictures: Mapping[str, figures.Picture]
+) -> str:
+  if run.memorization is None:
+    return ''
+  return '\n'.join(
+    (
+      memorization_section.memorization_html(run.memorization),
+      _pictures(pictures, 'memorization_picture'),
+      memorization_section.table_html(run.memorization),
+    )
+  )
+
+
 def _leak(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
   if run.leak is None:
     return ''
@@ -200,7 +228,11 @@ def _clients(
 ) -> str:
   parts = [
     _pictures(
-      pictures, 'local_models', 'personalization_picture', 'client_data'
+      pictures,
+      'people_picture',
+      'local_models',
+      'personalization_picture',
+      'client_data',
     )
   ]
   if run.clients is not None and not run.clients.empty:

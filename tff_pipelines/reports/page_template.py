@@ -70,6 +70,49 @@ pre {
   white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem;
 }
 code span { display: inline-block; max-width: 100%; }
+.keyboards {
+  display: grid; gap: 1rem; margin: 1rem 0;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr));
+}
+.keyboard {
+  border: 1px solid #ccc; border-radius: .6rem; overflow: hidden;
+  break-inside: avoid;
+}
+.keyboard .typed { margin: 0; padding: .6rem .8rem; font-size: 1.05rem; }
+.cursor {
+  display: inline-block; width: 0; height: 1.15em; vertical-align: -.2em;
+  border-inline-start: 2px solid #0072b2;
+}
+.suggestions {
+  display: grid; grid-template-columns: 5.6rem 1fr; align-items: center;
+  border-top: 1px solid var(--line); background: #f6f6f6;
+}
+.suggestions .system {
+  padding: .2rem .3rem .2rem .6rem; font-size: .78rem; line-height: 1.2;
+  color: #444; border-left: .3rem solid var(--look); align-self: stretch;
+  display: flex; align-items: center;
+}
+.suggestions ol {
+  display: grid; grid-template-columns: repeat(3, 1fr); gap: .3rem;
+  list-style: none; margin: 0; padding: .3rem .35rem .3rem 0;
+}
+/* As on a phone: the likeliest in the middle. */
+.suggestions li {
+  order: 2; text-align: center; background: #fff; border: 1px solid #d8d8d8;
+  border-radius: .45rem; padding: .15rem 0 0; line-height: 1.25;
+  font-size: .95rem; overflow: hidden; overflow-wrap: anywhere;
+  display: flex; flex-direction: column;
+}
+.suggestions li:first-child { font-weight: 650; border-color: #aaa; }
+.suggestions li:nth-child(2) { order: 1; }
+.suggestions li:nth-child(3) { order: 3; }
+.suggestions li:only-child { grid-column: 2; }
+.suggestions li small { font-size: .7rem; margin-bottom: .1rem; }
+.suggestions li i {
+  display: block; height: .2rem; min-width: 1px; background: var(--look);
+  margin-top: auto; print-color-adjust: exact;
+  -webkit-print-color-adjust: exact;
+}
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
 details { margin: .5rem 0; }
 @media (max-width: 40rem) {

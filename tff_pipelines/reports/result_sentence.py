@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tff_pipelines.reports import formats, results, run_reader
+from tff_pipelines.reports import formats, ngram_rows, results, run_reader
 
 
 def result_sentence(final: results.Results) -> str:
   """States the main system's primary value and how far the others are.
 
   'Federated reaches 98.7 % accuracy, 0.2 points below central and 6.1 above the
-  median local model.' A task whose rows are not systems tells its own sentence.
+  median local model.' Of n-gram models it names the best alone, behind
+  central. A task whose rows are not systems tells its own sentence.
 
   Args:
     final: The final table.
@@ -49,11 +50,13 @@ def _comparisons(
   column = final.primary_column
   found = []
   unit = ' points' if column.format == 'percent' else ''
-  for row in final.rows:
+  for row in _compared(final):
     value = results.value(row, column.key)
     if row['system'] == main['system'] or value is None:
       continue
     name = results.display_name(row['system'])
+    if row['system'] in ngram_rows.SYSTEMS:
+      name = f'the {name}'
     if formats.extent_text(row, column):
       name = f'the median {name} model'
     difference, text = _difference(reached, value, column.format)
@@ -64,6 +67,20 @@ def _comparisons(
       found.append(f'{text}{unit} {direction} {name}')
       unit = ''  # Said once.
   return found
+
+
+def _compared(final: results.Results) -> list[Mapping[str, Any]]:
+  """The rows in their order, but of n-gram models the best, behind central."""
+  others = [
+    row for row in final.rows if row['system'] not in ngram_rows.SYSTEMS
+  ]
+  strongest = final.row(ngram_rows.strongest(final) or '')
+  if strongest is None:
+    return others
+  place = next(
+    (i + 1 for i, row in enumerate(others) if row['system'] == 'central'), 0
+  )
+  return [*others[:place], strongest, *others[place:]]
 
 
 def _difference(

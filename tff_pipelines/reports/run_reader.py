@@ -12,11 +12,13 @@ from tff_pipelines.core import errors
 from tff_pipelines.reports import (
   audit_record,
   map_record,
+  memorization_record,
   privacy_record,
   results,
   run_files,
 )
 from tff_pipelines.reports import leak as leak_lib
+from tff_pipelines.reports import suggestions as suggestions_lib
 
 MAIN_SYSTEM = 'federated'
 
@@ -61,6 +63,13 @@ class Run:
       a model that it received, `before_*`, and trained further, `after_*`, on
       its own test examples. None if it was not measured. Only a simulation can
       see this.
+    suggestions: What a keyboard would suggest, by what was typed. Empty if
+      nothing was asked.
+    people: A row a held-out person and system: `client_id`, `system`,
+      `test_examples`, and metrics of the final table on that person's examples.
+      None if it was not measured. Only a simulation can see this.
+    memorization: What the models tell of secrets that people typed. None if
+      there were none. Only a simulation can see this.
     maps: What the figures of heat maps are drawn from, in the order in which a
       report shows them.
   """
@@ -77,6 +86,9 @@ class Run:
   )
   audit: audit_record.Audit | None = None
   personalization: pd.DataFrame | None = None
+  suggestions: tuple[suggestions_lib.Prompt, ...] = ()
+  people: pd.DataFrame | None = None
+  memorization: memorization_record.Memorization | None = None
   maps: tuple[map_record.MapRecord, ...] = ()
 
 
@@ -111,6 +123,11 @@ def read(run_dir: str | os.PathLike[str]) -> Run:
     audit=_read_audit(directory / audit_record.FILE_NAME),
     personalization=run_files.read_csv(
       only_simulated / 'personalization.csv', key='client_id'
+    ),
+    suggestions=_read_suggestions(directory / suggestions_lib.FILE_NAME),
+    people=_read_people(only_simulated / 'people.csv', final_table),
+    memorization=_read_memorization(
+      only_simulated / memorization_record.FILE_NAME
     ),
     maps=map_record.read_all(directory),
   )
@@ -184,3 +201,44 @@ def _read_audit(path: pathlib.Path) -> audit_record.Audit | None:
     return audit_record.parse(run_files.read_json(path))
   except audit_record.MalformedAuditError as error:
     raise BrokenRunFileError(f'{path}: {error}') from error
+
+
+def _read_suggestions(path: pathlib.Path) -> tuple[suggestions_lib.Prompt, ...]:
+  if not path.is_file():
+    return ()
+  try:
+    return suggestions_lib.parse(run_files.read_json(path))
+  except suggestions_lib.MalformedSuggestionsError as error:
+    raise BrokenRunFileError(f'{path}: {error}') from error
+
+
+def _read_memorization(
+  path: pathlib.Path,
+) -> memorization_record.Memorization | None:
+  if not path.is_file():
+    return None
+  try:
+    return memorization_record.parse(run_files.read_json(path))
+  except memorization_record.MalformedMemorizationError as error:
+    raise BrokenRunFileError(f'{path}: {error}') from error
+
+
+def _read_people(
+  path: pathlib.Path, final_table: results.Results
+) -> pd.DataFrame | None:
+  table = run_files.read_table(
+    path,
+    numbers=('test_examples',),
+    text=('client_id', 'system'),
+    optional={column.key for column in final_table.columns},
+  )
+  if table is None:
+    return None
+  twice = table.duplicated(['client_id', 'system'])
+  if twice.any():
+    row = table[twice].iloc[0]
+    raise BrokenRunFileError(
+      f'Expected one row a person and system in {path}, found two of '
+      f'{row["client_id"]!r} with {row["system"]}.'
+    )
+  return table

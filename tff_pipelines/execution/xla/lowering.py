@@ -108,10 +108,8 @@ def row(array: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 # The kinds of nodes that fail on their own.
 CHECKS = ('Assert', 'CheckNumerics', 'CheckNumericsV2')
 # Those that call functions, in which there can be some.
-_CALLS = (
-  'PartitionedCall', 'StatefulPartitionedCall', 'If', 'StatelessIf', 'While',
-  'StatelessWhile',
-)  # fmt: skip
+_INLINED = ('PartitionedCall', 'StatefulPartitionedCall')
+_CALLS = (*_INLINED, 'If', 'StatelessIf', 'While', 'StatelessWhile')
 
 # What a text of the operating system's randomness passes until it is a tensor.
 _READS = (system_randomness.OPERATION, 'DatasetToSingleElement')
@@ -179,6 +177,11 @@ class Lowering:
 
   def _is_interpreted(self, node: Any) -> bool:
     """Whether a node does what is interpreted wherever it is."""
+    # XLA takes all arguments of a call for constants if a result of it decides
+    # a shape, as what a model hands to its own gradient may: then it would
+    # compile anew for all new data.
+    if self._compiled and node.op in _INLINED:
+      return True
     wanted = set(CHECKS)
     if self._randomness is not None:
       wanted.add(system_randomness.OPERATION)

@@ -1,0 +1,212 @@
+"""Flags that name people's typed text, and how it becomes rows of tokens."""
+
+from collections.abc import Callable
+import pathlib
+
+from tff_pipelines.cli import flag_groups
+from tff_pipelines.data import (
+  dialects,
+  fetching,
+  irc_ubuntu,
+  next_tokens,
+  shakespeare,
+  typed_text,
+  vocabularies,
+)
+
+_FILES = ('csv', 'jsonl')
+_FETCHED = ('irc_ubuntu', 'shakespeare')
+_WORDS = ('level', ('word',))
+
+
+class TypedTextFlags(flag_groups.FlagGroup):
+  """`--dataset` and all that belongs to it."""
+
+  def __init__(self) -> None:
+    super().__init__('The data')
+    define = self.define
+    self._dataset = define(
+      'dataset',
+      'dialects',
+      'dialects are generated; irc_ubuntu: the #ubuntu channel, a nickname a '
+      'client; shakespeare: a speaking role a client; csv and jsonl (a JSON '
+      'object a line) are your own',
+      choices=('dialects', *_FETCHED, *_FILES),
+    )
+    self._data_dir = define(
+      'data_dir',
+      str(fetching.default_data_dir()),
+      'folder of data sets; what is not there is fetched once',
+      only_with=('dataset', _FETCHED),
+      identifies_run=False,
+    )
+    self._people = define(
+      'people',
+      200,
+      'people of the generated world',
+      only_with=('dataset', ('dialects',)),
+    )
+    self._csv_path = define(
+      'csv_path',
+      None,
+      'the file, comma separated (tabs if it ends in .tsv), with a header',
+      only_with=('dataset', ('csv',)),
+    )
+    self._jsonl_path = define(
+      'jsonl_path', None, 'the file', only_with=('dataset', ('jsonl',))
+    )
+    files = ('dataset', _FILES)
+    self._client_column = define(
+      'client_column', 'person', 'column of the person', only_with=files
+    )
+    self._text_column = define(
+      'text_column',
+      'text',
+      "column of the text; a person's texts are in the order of time",
+      only_with=files,
+    )
+    self._encoding = define(
+      'csv_encoding', 'utf-8', 'encoding of the file', only_with=files
+    )
+    self._skip_bad_rows = define(
+      'skip_bad_rows',
+      False,
+      'leave malformed rows out, and count them, instead of stopping',
+      only_with=files,
+    )
+
+  @property
+  def name(self) -> str:
+    """The data set's name."""
+    return self._dataset.value
+
+  def load(self, seed: int) -> typed_text.TypedText:
+    """Loads or generates what people typed."""
+    sources: dict[str, Callable[[], typed_text.TypedText]] = {
+      'dialects': lambda: dialects.generate(
+        dialects.DialectWorld(num_people=self._people.value), seed
+      ),
+      'irc_ubuntu': lambda: irc_ubuntu.load(self._folder),
+      'shakespeare': lambda: shakespeare.load(self._folder),
+      'csv': lambda: typed_text.load_csv(self._source(self._csv_path)),
+      'jsonl': lambda: typed_text.load_jsonl(self._source(self._jsonl_path)),
+    }
+    return sources[self.name]()
+
+  @property
+  def _folder(self) -> pathlib.Path:
+    return pathlib.Path(self._data_dir.value).expanduser()
+
+  def _source(self, path) -> typed_text.TextSource:
+    if not path.value:
+      raise flag_groups.FlagError(
+        f'Expected --{path.name} with --dataset={self.name}, found none; give '
+        'the path of the file.'
+      )
+    return typed_text.TextSource(
+      path=pathlib.Path(path.value).expanduser(),
+      client_column=self._client_column.value,
+      text_column=self._text_column.value,
+      encoding=self._encoding.value,
+      skip_bad_rows=self._skip_bad_rows.value,
+    )
+
+
+class TokenRowFlags(flag_groups.FlagGroup):
+  """`--level`, `--length`, `--vocabulary_size` and how people are split."""
+
+  def __init__(self) -> None:
+    super().__init__('From text to rows of tokens')
+    define = self.define
+    self._level = define(
+      'level',
+      'word',
+      'what a token is',
+      choices=('word', 'character'),
+    )
+    self._length = define(
+      'length', 20, 'tokens in a row; a longer sentence is cut'
+    )
+    self._vocabulary_size = define(
+      'vocabulary_size',
+      0,
+      'ids at the most, the 4 marks included (padding, unknown, end, start); 0 '
+      'is 5,000 for words, and a fixed alphabet of 80 for characters',
+    )
+    self._vocabulary_path = define(
+      'vocabulary_path',
+      None,
+      "a public list of words, one a line, instead of counting people's words "
+      'centrally, which is not private',
+      only_with=_WORDS,
+    )
+    self._cased = define(
+      'cased', False, 'whether upper case counts', only_with=_WORDS
+    )
+    self._max_sentences = define(
+      'max_sentences_per_client',
+      400,
+      "a person's sentences (texts at character level) that are used at the "
+      'most',
+    )
+    self._min_sentences = define(
+      'min_sentences_per_client', 4, 'people with fewer are left out'
+    )
+    self._max_clients = define(
+      'max_clients',
+      0,
+      'people to train on at the most; who is held out does not depend on it. 0 '
+      'is all',
+    )
+    self._held_out_people = define(
+      'held_out_people',
+      0.1,
+      'share of the people that nobody trains on: the test set',
+    )
+    self._later_fraction = define(
+      'later_fraction',
+      0.2,
+      "share of each person's sentences, the last ones, that is for testing",
+    )
+    self._max_test_sentences = define(
+      'max_test_sentences', 4_000, 'of the held-out people, evenly; 0 is all'
+    )
+
+  @property
+  def level(self) -> str:
+    """`word` or `character`."""
+    return self._level.value
+
+  @property
+  def length(self) -> int:
+    """Tokens in a row."""
+    return self._length.value
+
+  def build(
+    self, name: str, typed: typed_text.TypedText, seed: int
+  ) -> next_tokens.LanguageDataset:
+    """Splits people and their text, and turns it into rows."""
+    vocabulary = None
+    if self._vocabulary_path.value:
+      vocabulary = vocabularies.load_list(
+        pathlib.Path(self._vocabulary_path.value).expanduser(),
+        self._vocabulary_size.value or None,
+      )
+    return next_tokens.build(
+      name,
+      typed,
+      next_tokens.RowChoice(
+        level=self._level.value,
+        length=self._length.value,
+        vocabulary_size=self._vocabulary_size.value or None,
+        cased=self._cased.value,
+        max_sentences_per_client=self._max_sentences.value,
+        min_sentences_per_client=self._min_sentences.value,
+        max_clients=self._max_clients.value or None,
+        held_out_people=self._held_out_people.value,
+        later_fraction=self._later_fraction.value,
+        max_test_sentences=self._max_test_sentences.value or None,
+      ),
+      seed=seed,
+      vocabulary=vocabulary,
+    )

@@ -1,0 +1,83 @@
+"""Client work of federated averaging at a learning rate of the round."""
+
+import collections
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow_federated as tff
+
+from tff_pipelines.learning import _tff_internals, evaluation, schedules
+
+
+def build(
+  model: tff.learning.models.FunctionalModel,
+  optimizer: tff.learning.optimizers.Optimizer,
+  schedule: schedules.Schedule,
+  client_weighting: tff.learning.ClientWeighting,
+  metrics_aggregator: Callable[..., Any],
+) -> tff.learning.templates.ClientWorkProcess:
+  """Builds the client work; what clients do is TFF's own.
+
+  For batches B and weights M of the model:
+    initialize: ( -> int32@SERVER), the rounds done
+    next:       (<int32@SERVER, {M}@CLIENTS, {B*}@CLIENTS> ->
+                <state=int32@SERVER, result={ClientResult}@CLIENTS,
+                measurements=<train=metrics, client_learning_rate=float32>>)
+
+  All clients of a round train at one rate, which the server sends them.
+
+  Args:
+    model: The model.
+    optimizer: The clients' optimizer, whose own rate is not used.
+    schedule: The rate of each round.
+    client_weighting: What an update's weight is.
+    metrics_aggregator: From the model's finalizer to the aggregation.
+  """
+  weights_type = evaluation.weights_type(model)
+  data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
+  update = _tff_internals.client_update(model, client_weighting)
+
+  @tff.federated_computation
+  def initialize():
+    return tff.federated_value(0, tff.SERVER)
+
+  @tff.tensorflow.computation(np.int32)
+  def rate_of(rounds_done):
+    return schedule.rate(rounds_done)
+
+  @tff.tensorflow.computation(np.int32)
+  def one_more(rounds_done):
+    return rounds_done + 1
+
+  @tff.tensorflow.computation(weights_type, data, np.float32)
+  def train(weights, batches, rate):
+    return update(
+      schedules.FixedRate(optimizer, rate),
+      (weights.trainable, weights.non_trainable),
+      batches,
+    )
+
+  aggregate = metrics_aggregator(model.finalize_metrics)
+
+  @tff.federated_computation(
+    tff.FederatedType(np.int32, tff.SERVER),
+    tff.FederatedType(weights_type, tff.CLIENTS),
+    tff.FederatedType(data, tff.CLIENTS),
+  )
+  def next_fn(rounds_done, weights, batches):
+    rate = tff.federated_map(rate_of, rounds_done)
+    result, metrics = tff.federated_map(
+      train, (weights, batches, tff.federated_broadcast(rate))
+    )
+    return tff.templates.MeasuredProcessOutput(
+      tff.federated_map(one_more, rounds_done),
+      result,
+      tff.federated_zip(
+        collections.OrderedDict(
+          train=aggregate(metrics), client_learning_rate=rate
+        )
+      ),
+    )
+
+  return tff.learning.templates.ClientWorkProcess(initialize, next_fn)
