@@ -18,8 +18,10 @@ import functools
 
 from tff_pipelines.cli import (
   aggregator_flags,
+  algorithm_flags,
   app,
   comparison,
+  keyboard_flags,
   language_model_flags,
   next_word_results,
   ngram_flags,
@@ -29,7 +31,7 @@ from tff_pipelines.cli import (
   training_flags,
   typed_text_flags,
 )
-from tff_pipelines.learning import fed_avg, optimizers
+from tff_pipelines.learning import optimizers
 from tff_pipelines.models import language_models
 
 _DATA = typed_text_flags.TypedTextFlags()
@@ -42,11 +44,14 @@ _SYSTEMS = comparison.ComparisonFlags(
   systems=('central', 'local', 'federated'),
 )
 _CLIENT = training_flags.OptimizerFlags(
-  'client', optimizers.OptimizerConfig('sgd', 1.0)
+  'client', optimizers.OptimizerConfig('sgd', 0.5), scheduled=True
 )
 _SERVER = training_flags.OptimizerFlags(
-  'server', optimizers.OptimizerConfig('sgd', 1.0, momentum=0.9)
+  'server',
+  optimizers.OptimizerConfig('sgd', 1.0, momentum=0.9),
+  scheduled=True,
 )
+_ALGORITHM = algorithm_flags.AlgorithmFlags(_CLIENT, _SERVER)
 _AGGREGATOR = aggregator_flags.AggregatorFlags()
 _PROGRAM = training_flags.ProgramFlags(
   rounds=100,
@@ -58,23 +63,24 @@ _PROGRAM = training_flags.ProgramFlags(
 _EXECUTION = training_flags.ExecutionFlags()
 _SECURE_SUM = secure_sum_flags.SecureSumFlags()
 _PERSONAL = personalization_flags.PersonalizationFlags(steps=10, batch_size=8)
+_EXPORT = keyboard_flags.ExportFlags()
 _RUN = run_flags.RunFlags()
+_PROMPT = keyboard_flags.PromptFlags()
 
 
 def main() -> None:
   """Trains and compares, or suggests with what was trained."""
+  if _PROMPT.requested:
+    _PROMPT.run(_RUN.trained_run())
+    return
   seed = _PROGRAM.seed
   _EXECUTION.install(_SECURE_SUM.get(seed))
   dataset = _ROWS.build(_DATA.name, _DATA.load(seed), seed)
-  model = language_models.build(_MODEL.architecture(dataset), seed)
+  architecture = _MODEL.architecture(dataset)
+  model = language_models.build(architecture, seed)
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
-  build = functools.partial(
-    fed_avg.build,
-    model,
-    client_optimizer=client_optimizer.build(),
-    server_optimizer=_SERVER.get().build(),
-  )
+  build = functools.partial(_ALGORITHM.build(program_for().rounds), model)
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   with _RUN.open(_APP, dataset, seed) as directory:
     outcome = _SYSTEMS.run(
@@ -107,13 +113,16 @@ def main() -> None:
       seed=seed,
       directory=directory,
     )
+    exported = _EXPORT.run(
+      directory.model, architecture, dataset, outcome.weights
+    )
     _RUN.finish(
       directory,
       title=f'Next-word prediction: {dataset.name}',
       primary='top1_recall',
       columns=outcome.columns,
       rows=outcome.rows,
-      notes=[*outcome.notes, *gains],
+      notes=[*outcome.notes, *gains, *exported],
     )
 
 
@@ -121,8 +130,9 @@ _APP = app.Application(
   'next_word_prediction',
   __doc__,
   [
-    _DATA, _ROWS, _MODEL, _NGRAMS, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR,
-    _PROGRAM, _EXECUTION, _SECURE_SUM, _PERSONAL, _RUN,
+    _DATA, _ROWS, _MODEL, _NGRAMS, _SYSTEMS, _CLIENT, _SERVER, _ALGORITHM,
+    _AGGREGATOR, _PROGRAM, _EXECUTION, _SECURE_SUM, _PERSONAL, _EXPORT, _RUN,
+    _PROMPT,
   ],
 )  # fmt: skip
 

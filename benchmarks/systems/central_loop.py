@@ -71,3 +71,33 @@ class CentralLoopOneThread(CentralLoop):
   """The same on one thread."""
 
   threads = 1
+
+
+class SquareProduct:
+  """The machine's rate: a product of large square matrices on all cores."""
+
+  size = 2048
+
+  def __init__(self, job: jobs.Job):
+    del job  # Of every job the same.
+    self._left, self._right = tf.random.normal([2, self.size, self.size])
+    self._product = tf.function(tf.matmul, jit_compile=True)
+    self.flops = 2 * self.size**3
+
+  def round(self) -> None:
+    self._product(self._left, self._right)[0, 0].numpy()
+
+  def weights(self) -> list[np.ndarray]:
+    return []
+
+
+class OutputProduct(SquareProduct):
+  """The rate of the model's largest product: a batch's states and all words."""
+
+  def __init__(self, job: jobs.Job):
+    size, model = job.batch_size * job.model.length, job.model
+    self._left = tf.random.normal([size, model.embedding_size])
+    self._right = tf.random.normal(
+      [model.embedding_size, model.vocabulary_size]
+    )
+    self._product = tf.function(tf.matmul, jit_compile=True)

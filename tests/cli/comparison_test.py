@@ -269,7 +269,7 @@ def test_federated_alone_is_the_program_in_the_run_directory_itself(
 ):
   outcome = compare('--system=federated')
   assert sorted(path.name for path in tmp_path.iterdir()) == [
-    'checkpoints', 'metrics.csv', 'tensorboard',
+    'checkpoints', 'metrics.csv', 'speed.csv', 'tensorboard',
   ]  # fmt: skip
   assert_weights_are_federated(outcome, process)
 

@@ -7,16 +7,22 @@ import tensorflow_federated as tff
 
 from tests.contracts import execution_samples as samples
 from tff_pipelines.core import client_batches
-from tff_pipelines.models import language_models, sizes, token_metrics
+from tff_pipelines.models import (
+  character_lstm,
+  language_models,
+  last_axis,
+  sizes,
+  token_metrics,
+)
 
-SIZES = language_models.CharacterLstm(
+SIZES = character_lstm.CharacterLstm(
   vocabulary_size=11, length=6, embedding_size=3, units=4
 )
 
 
 @pytest.fixture(scope='module')
 def model():
-  return language_models.build_character_lstm(SIZES, seed=1)
+  return language_models.build(SIZES, seed=1)
 
 
 def _tokens(count, seed=0, low=0):
@@ -30,7 +36,7 @@ def test_the_count_of_parameters_is_the_formula():
 
 
 def test_the_benchmarks_model_has_its_published_size():
-  large = language_models.CharacterLstm(90, 40)
+  large = character_lstm.CharacterLstm(90, 40)
   # Embedding 720, LSTM 4 * 128 * (8 + 128 + 1), output 129 * 90.
   assert large.num_parameters == 720 + 70_144 + 11_610
 
@@ -50,7 +56,7 @@ def test_a_size_that_makes_no_model_is_refused(name):
     sizes.ModelSizeError,
     match=f'^Expected {name} of at least 1, found 0',
   ):
-    language_models.CharacterLstm(**wrong)
+    character_lstm.CharacterLstm(**wrong)
 
 
 def test_it_computes_what_the_layers_of_keras_compute(model):
@@ -86,6 +92,38 @@ def test_padding_has_no_part_in_the_loss():
   assert float(language_models.token_loss(logits, np.zeros_like(labels))) == 0
 
 
+def test_the_losss_gradient_is_that_of_tensorflow():
+  logits = tf.random.stateless_normal([2, 6, 11], seed=[1, 2]) * 50
+  labels = _tokens(2, low=1)
+  labels[0, 4:] = 0
+  with tf.GradientTape(persistent=True) as tape:
+    tape.watch(logits)
+    ours = 3 * language_models.token_loss(logits, labels)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    expected = 3 * tf.reduce_mean(losses[labels > 0])
+  np.testing.assert_allclose(ours, expected, rtol=1e-5)
+  np.testing.assert_allclose(
+    tape.gradient(ours, logits),
+    tape.gradient(expected, logits),
+    rtol=1e-5,
+    atol=1e-7,
+  )
+
+
+@pytest.mark.parametrize('size', [1, 32, 33, 449, 5003])
+@pytest.mark.parametrize('jit_compile', [False, True])
+def test_the_last_axis_is_reduced_whatever_its_size(size, jit_compile):
+  x = np.random.default_rng(0).normal(size=[3, size]).astype(np.float32)
+
+  @tf.function(jit_compile=jit_compile)
+  def reduced(x):
+    return last_axis.maximum(x), last_axis.total(x)
+
+  maximum, total = reduced(x)
+  np.testing.assert_array_equal(maximum, x.max(axis=1))
+  np.testing.assert_allclose(total, x.sum(axis=1), rtol=1e-4, atol=1e-4)
+
+
 def _metrics(batches):
   initialize, update, finalize = token_metrics.metric_fns()
   state = initialize()
@@ -105,13 +143,17 @@ def test_metrics_are_those_of_all_tokens_together():
   logits = np.concatenate([b[0].reshape(-1, 11) for b in batches])
   labels = np.concatenate([b[1].ravel() for b in batches])
   logits, labels = logits[labels > 0], labels[labels > 0]
-  order = np.argsort(-logits, axis=1)
   log_p = tf.nn.log_softmax(logits).numpy()[np.arange(len(labels)), labels]
   found = _metrics(batches)
   assert found['num_tokens'] == len(labels)
-  assert found['accuracy'] == pytest.approx(np.mean(order[:, 0] == labels))
+  is_word = labels >= 4
+  assert found['num_words'] == np.sum(is_word)
+  # Ranks are among words, marks left out.
+  order = 4 + np.argsort(-logits[is_word, 4:], axis=1)
+  words = labels[is_word]
+  assert found['top1_recall'] == pytest.approx(np.mean(order[:, 0] == words))
   assert found['top3_recall'] == pytest.approx(
-    np.mean(np.any(order[:, :3] == labels[:, np.newaxis], axis=1))
+    np.mean(np.any(order[:, :3] == words[:, np.newaxis], axis=1))
   )
   assert found['loss'] == pytest.approx(-log_p.mean(), rel=1e-4)
   assert found['perplexity'] == pytest.approx(np.exp(-log_p.mean()), rel=1e-4)
@@ -119,14 +161,14 @@ def test_metrics_are_those_of_all_tokens_together():
 
 def test_metrics_without_tokens_are_undefined():
   found = _metrics([])
-  assert found['num_tokens'] == 0
-  assert all(np.isnan(v) for k, v in found.items() if k != 'num_tokens')
+  assert found['num_tokens'] == found['num_words'] == 0
+  assert all(np.isnan(v) for k, v in found.items() if 'num' not in k)
 
 
 def test_a_score_that_is_no_number_never_counts():
   logits = np.full([1, 6, 11], np.nan, np.float32)
-  found = _metrics([(logits, _tokens(1, low=1))])
-  assert (found['accuracy'], found['top3_recall']) == (0, 0)
+  found = _metrics([(logits, _tokens(1, low=4))])
+  assert (found['top1_recall'], found['top3_recall']) == (0, 0)
 
 
 @pytest.mark.slow

@@ -98,3 +98,31 @@ def test_a_later_step_does_not_reach_an_earlier_one():
   gradient = tape.gradient(third, projections).numpy()
   assert np.all(gradient[3:] == 0)
   assert np.all(np.any(gradient[:3] != 0, axis=(1, 2)))
+
+
+def test_the_gru_is_that_of_keras():
+  layer = tf.keras.layers.GRU(UNITS, return_sequences=True)
+  x = tf.random.stateless_normal([3, STEPS, 4], seed=[3, 4])
+  expected = layer(x)
+  kernel, recurrent, (bias, state_bias) = layer.get_weights()
+  projections = tf.transpose(x @ kernel + bias, [1, 0, 2])
+  kept = tf.ones([STEPS, 3])
+  found = recurrence.gru(projections, recurrent, state_bias, kept)
+  np.testing.assert_allclose(
+    tf.transpose(found, [1, 0, 2]), expected, rtol=1e-4, atol=1e-5
+  )
+
+
+def test_a_state_that_is_not_kept_starts_afresh():
+  rng = np.random.default_rng(0)
+  given, kernel, projection = (
+    rng.normal(size=size).astype(np.float32)
+    for size in ([STEPS, 1, 3 * UNITS], [2, 3 * UNITS], [UNITS, 2])
+  )
+  kept = np.ones([STEPS, 1], np.float32)
+  kept[4] = 0
+  together = recurrence.cifg_lstm(given, kernel, projection, tf.constant(kept))
+  alone = recurrence.cifg_lstm(
+    given[4:], kernel, projection, tf.constant(kept[4:])
+  )
+  np.testing.assert_allclose(together[4:], alone, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Flags of a keyboard: using a trained language model, and exporting it."""
+"""Flags of a keyboard: exporting a trained language model, and using it."""
 
 from collections.abc import Sequence
 import pathlib
@@ -75,6 +75,45 @@ class PromptFlags(flag_groups.FlagGroup):
     shown = _Typing(run_path / 'model').suggest(text)
     for word, probability in zip(shown.words, shown.probabilities, strict=True):
       print(f'{_SHOWN.get(word, word)}\t{probability:.4f}')
+
+
+class ExportFlags(flag_groups.FlagGroup):
+  """`--export`."""
+
+  def __init__(self) -> None:
+    super().__init__('The exported model')
+    self._export = self.define(
+      'export',
+      True,
+      'write the trained model to the run directory: Keras, SavedModel, TFLite '
+      '(float32 and int8)',
+      identifies_run=False,
+    )
+
+  def run(
+    self,
+    path: pathlib.Path,
+    architecture: 'language_models.Architecture',
+    dataset: next_tokens.LanguageDataset,
+    weights: Sequence[np.ndarray] | None,
+  ) -> list[str]:
+    """Exports the weights, if there are some, and if it was not declined.
+
+    Returns:
+      A note for below the final table.
+    """
+    if weights is None or not self._export.value:
+      return []
+    rows = export(path, architecture, dataset, weights)
+    copies = ', '.join(
+      f'{row["format"]} {row["bytes"]:,} bytes'
+      + ('' if row['same_first'] == 1 else f' ({row["same_first"]:.1%})')
+      for row in rows
+    )
+    return [
+      f'exported to {path.name}/: {copies}; where a share is given, so often '
+      'its first suggestion is that of the original'
+    ]
 
 
 class _Typing:

@@ -5,7 +5,9 @@ from tff_pipelines.data import next_tokens
 from tff_pipelines.models import (
   character_lstm,
   cifg_lstm,
+  gru,
   language_models,
+  transformer,
 )
 
 _RECURRENT = ('cifg_lstm', 'gru', 'character_lstm')
@@ -44,27 +46,27 @@ class LanguageModelFlags(flag_groups.FlagGroup):
       'layers of the character_lstm or the transformer',
       only_with=('model', ('character_lstm', 'transformer')),
     )
-    self._heads = define(
-      'heads', 4, 'attention heads', only_with=_TRANSFORMER
-    )
+    self._heads = define('heads', 4, 'attention heads', only_with=_TRANSFORMER)
 
   def architecture(
     self, dataset: next_tokens.LanguageDataset
   ) -> language_models.Architecture:
     """Returns the architecture that the flags describe, for such rows."""
-    sizes = {
-      'vocabulary_size': dataset.vocabulary.size,
-      'length': dataset.length,
-      'embedding_size': self._embedding_size.value,
-    }
+    vocabulary_size, length = dataset.vocabulary.size, dataset.length
+    embedding_size, units = self._embedding_size.value, self._units.value
     if self._model.value == 'transformer':
       return transformer.Transformer(
-        **sizes, num_layers=self._layers.value, num_heads=self._heads.value
+        vocabulary_size,
+        length,
+        embedding_size,
+        heads=self._heads.value,
+        layers=self._layers.value,
+        hidden=4 * embedding_size,
       )
-    sizes['units'] = self._units.value
     if self._model.value == 'character_lstm':
       return character_lstm.CharacterLstm(
-        **sizes, num_layers=self._layers.value
+        vocabulary_size, length, embedding_size, units, self._layers.value
       )
-    recurrent = {'cifg_lstm': cifg_lstm.CifgLstm}
-    return recurrent[self._model.value](**sizes)
+    if self._model.value == 'gru':
+      return gru.Gru(vocabulary_size, length, embedding_size, units)
+    return cifg_lstm.CifgLstm(vocabulary_size, length, embedding_size, units)

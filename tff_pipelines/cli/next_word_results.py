@@ -5,7 +5,7 @@ later text of the people who trained; writes simulation_only/people.csv and
 suggestions.json.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 import dataclasses
 import math
 import time
@@ -16,7 +16,7 @@ import tensorflow_federated as tff
 
 from tff_pipelines.cli import comparison
 from tff_pipelines.core import tokens
-from tff_pipelines.data import next_tokens, population
+from tff_pipelines.data import next_tokens, population, sentences
 from tff_pipelines.learning import evaluation
 from tff_pipelines.models import ngrams as ngrams_lib
 from tff_pipelines.models import suggestions
@@ -39,13 +39,10 @@ COLUMNS = (
 ROWS_AT_A_TIME = 32
 _OF_PEOPLE = ('top1_recall', 'top3_recall', 'loss')
 _LATER = 'later_top1_recall'
-# What anybody could have begun to type.
-_PROMPTS = {
-  'word': (
-    '', 'how do i', 'see you', 'thank you', 'i am', 'do you', "i don't",
-  ),
-  'character': ('th', 'what', 'my lo', 'the kin'),
-}  # fmt: skip
+# Beginnings of sentences: tokens in one, and how many such there are.
+_BEGINNINGS = {1: 2, 2: 3, 3: 2}
+# Nobody begins to type characters at the start of a sentence.
+_CHARACTER_PROMPTS = ('th', 'what', 'my lo', 'the kin')
 
 
 def complete(
@@ -147,9 +144,7 @@ def _write_suggestions(
   by_system: dict[str, list[Any]] = {}
   if fitted:
     name = list(fitted)[-1]
-    by_system[name] = _suggestions(
-      dataset, _of_ngrams(fitted[name], prefixes)
-    )
+    by_system[name] = _suggestions(dataset, _of_ngrams(fitted[name], prefixes))
   for system, weights in outcome.weights_by_system.items():
     logits = model.predict_on_batch(
       (tuple(weights), ()), prefixes, training=False
@@ -172,30 +167,46 @@ def _write_suggestions(
 def _prompts(
   dataset: next_tokens.LanguageDataset,
 ) -> tuple[list[str], np.ndarray]:
-  """Returns beginnings of sentences, as text and as int32[n, length]."""
-  texts = _PROMPTS[dataset.vocabulary.level]
-  prefixes = np.zeros([len(texts), dataset.length], np.int32)
-  for row, text in zip(prefixes, texts, strict=True):
-    if dataset.vocabulary.level == 'word':
-      ids = [
-        tokens.START,
-        *dataset.vocabulary.encode(dataset.sentences.tokens(text)),
-      ]
-    else:
-      ids = list(dataset.vocabulary.encode(list(text)))
-    row[: len(ids)] = ids
-  return list(texts), prefixes
+  """Returns what people begin with, as text and as prefixes int32[n, length].
+
+  Of words: nothing, and the beginnings that most held-out sentences have.
+  """
+  vocabulary = dataset.vocabulary
+  if vocabulary.level == 'character':
+    found = [vocabulary.encode(list(text)) for text in _CHARACTER_PROMPTS]
+    texts = list(_CHARACTER_PROMPTS)
+  else:
+    found = [np.array([tokens.START], np.int32)]
+    for size, count in _BEGINNINGS.items():
+      found += _frequent_beginnings(dataset, size, count)
+    texts = [sentences.join(vocabulary.decode(ids[1:])) for ids in found]
+  prefixes = np.zeros([len(found), dataset.length], np.int32)
+  for row, ids in zip(prefixes, found, strict=True):
+    row[: len(ids)] = ids[: dataset.length]
+  return texts, prefixes
 
 
-def _of_ngrams(
-  fit: ngrams_lib.NgramModel, prefixes: np.ndarray
-) -> np.ndarray:
+def _frequent_beginnings(
+  dataset: next_tokens.LanguageDataset, size: int, count: int
+) -> list[np.ndarray]:
+  """Returns the `count` most frequent beginnings of `size` words, int32[1 +
+  size] each, START first."""
+  x, _ = dataset.test.pooled().examples(0)
+  windows = np.lib.stride_tricks.sliding_window_view(x, size + 1, axis=1)
+  windows = windows.reshape(-1, size + 1)
+  begins = windows[:, 0] == tokens.START
+  of_words = np.all(windows[:, 1:] >= tokens.FIRST_WORD, axis=1)
+  distinct, counts = np.unique(
+    windows[begins & of_words], axis=0, return_counts=True
+  )
+  return list(distinct[np.argsort(-counts, kind='stable')[:count]])
+
+
+def _of_ngrams(fit: ngrams_lib.NgramModel, prefixes: np.ndarray) -> np.ndarray:
   """Returns log probabilities float64[n, vocabulary_size] after prefixes."""
   sizes = np.sum(prefixes != tokens.PADDING, axis=1)
   order = fit.order - 1
-  padded = np.pad(
-    prefixes, [(0, 0), (order, 0)], constant_values=tokens.START
-  )
+  padded = np.pad(prefixes, [(0, 0), (order, 0)], constant_values=tokens.START)
   places = sizes[:, np.newaxis] + np.arange(order)
   contexts = np.take_along_axis(padded, places, axis=1)
   with np.errstate(divide='ignore'):
@@ -204,7 +215,7 @@ def _of_ngrams(
 
 def _suggestions(
   dataset: next_tokens.LanguageDataset, log_probabilities: np.ndarray
-) -> Iterable[list[Any]]:
+) -> list[Any]:
   ids, probabilities = suggestions.likeliest(
     log_probabilities.astype(np.float32)
   )

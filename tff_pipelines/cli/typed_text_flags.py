@@ -1,11 +1,13 @@
 """Flags that name people's typed text, and how it becomes rows of tokens."""
 
 from collections.abc import Callable
+import dataclasses
 import pathlib
 
 from tff_pipelines.cli import flag_groups
 from tff_pipelines.data import (
   dialects,
+  example_cache,
   fetching,
   irc_ubuntu,
   next_tokens,
@@ -155,8 +157,8 @@ class TokenRowFlags(flag_groups.FlagGroup):
     self._max_clients = define(
       'max_clients',
       0,
-      'people to train on at the most; who is held out does not depend on it. 0 '
-      'is all',
+      'people to train on at the most, 0 is all; who is held out does not '
+      'depend on it',
     )
     self._held_out_people = define(
       'held_out_people',
@@ -170,6 +172,13 @@ class TokenRowFlags(flag_groups.FlagGroup):
     )
     self._max_test_sentences = define(
       'max_test_sentences', 4_000, 'of the held-out people, evenly; 0 is all'
+    )
+    self._example_cache = define(
+      'example_cache',
+      None,
+      "an SQLite file for the training people's rows, written anew, from which "
+      'a round reads those of its cohort: for populations larger than memory',
+      identifies_run=False,
     )
 
   @property
@@ -192,7 +201,7 @@ class TokenRowFlags(flag_groups.FlagGroup):
         pathlib.Path(self._vocabulary_path.value).expanduser(),
         self._vocabulary_size.value or None,
       )
-    return next_tokens.build(
+    dataset = next_tokens.build(
       name,
       typed,
       next_tokens.RowChoice(
@@ -210,3 +219,8 @@ class TokenRowFlags(flag_groups.FlagGroup):
       seed=seed,
       vocabulary=vocabulary,
     )
+    if not self._example_cache.value:
+      return dataset
+    path = pathlib.Path(self._example_cache.value).expanduser()
+    example_cache.write(path, dataset.train)
+    return dataclasses.replace(dataset, train=example_cache.SqlPopulation(path))

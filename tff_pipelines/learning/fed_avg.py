@@ -1,10 +1,13 @@
 """Federated averaging with any optimizers and any aggregator."""
 
-import numpy as np
-import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.learning import attacked_updates, scheduled_work, schedules
+from tff_pipelines.learning import (
+  attacked_updates,
+  composition,
+  scheduled_work,
+  schedules,
+)
 
 
 def build(
@@ -45,18 +48,17 @@ def build(
   is_weighted = isinstance(
     aggregator, tff.aggregators.WeightedAggregationFactory
   )
-  of_metrics = (
-    tff.learning.metrics.secure_sum_then_finalize
-    if secure_metrics
-    else tff.learning.metrics.sum_then_finalize
-  )
+  of_metrics = composition.metrics_aggregator(secure_metrics)
   server_optimizer = schedules.at_server(server_optimizer, server_schedule)
   if attack is not None or client_schedule is not None:
-    weighting = tff.learning.ClientWeighting
-    by = weighting.NUM_EXAMPLES if is_weighted else weighting.UNIFORM
+    by = composition.weighting(aggregator)
     if client_schedule is not None:
       work = scheduled_work.build(
-        model, client_optimizer, client_schedule, by, of_metrics
+        model,
+        client_optimizer,
+        client_schedule,
+        scheduled_work.plain_training(model, by),
+        of_metrics,
       )
     else:
       work = tff.learning.templates.build_functional_model_delta_client_work(
@@ -67,14 +69,7 @@ def build(
       )
     if attack is not None:
       work = attacked_updates.build(work, attack)
-    return _composed(
-      model,
-      work,
-      aggregator
-      if is_weighted
-      else tff.aggregators.as_weighted_aggregator(aggregator),
-      server_optimizer,
-    )
+    return composition.compose(model, work, aggregator, server_optimizer)
   algorithm = (
     tff.learning.algorithms.build_weighted_fed_avg
     if is_weighted
@@ -86,31 +81,4 @@ def build(
     server_optimizer,
     model_aggregator=aggregator,
     metrics_aggregator=of_metrics,
-  )
-
-
-def _composed(
-  model: tff.learning.models.FunctionalModel,
-  work: tff.learning.templates.ClientWorkProcess,
-  aggregator: tff.aggregators.WeightedAggregationFactory,
-  server_optimizer: tff.learning.optimizers.Optimizer,
-) -> tff.learning.templates.LearningProcess:
-  """Composes what TFF's federated averaging does, around other client work."""
-
-  @tff.tensorflow.computation
-  def initial_weights():
-    trainable, non_trainable = model.initial_weights
-    return tff.learning.models.ModelWeights(
-      tuple(tf.convert_to_tensor(w) for w in trainable),
-      tuple(tf.convert_to_tensor(w) for w in non_trainable),
-    )
-
-  weights = initial_weights.type_signature.result
-  templates = tff.learning.templates
-  return templates.compose_learning_process(
-    initial_weights,
-    templates.build_broadcast_process(weights),
-    work,
-    aggregator.create(weights.trainable, tff.TensorType(np.float32)),
-    templates.build_apply_optimizer_finalizer(server_optimizer, weights),
   )

@@ -2,7 +2,7 @@
 
 import tensorflow_federated as tff
 
-from tff_pipelines.learning import schedules
+from tff_pipelines.learning import composition, schedules
 
 
 def build(
@@ -29,15 +29,9 @@ def build(
   Reference: McMahan et al. 2017, section 2 (FedSGD: algorithm 1 with E = 1
   and B the whole of a client's data).
   """
-  if not isinstance(aggregator, tff.aggregators.WeightedAggregationFactory):
-    aggregator = tff.aggregators.as_weighted_aggregator(aggregator)
   return tff.learning.algorithms.build_fed_sgd(
     model,
     schedules.at_server(server_optimizer, server_schedule),
-    model_aggregator=aggregator,
-    metrics_aggregator=(
-      tff.learning.metrics.secure_sum_then_finalize
-      if secure_metrics
-      else tff.learning.metrics.sum_then_finalize
-    ),
+    model_aggregator=composition.weighted(aggregator),
+    metrics_aggregator=composition.metrics_aggregator(secure_metrics),
   )

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal, get_args
 
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.core import errors
@@ -65,3 +66,26 @@ class OptimizerConfig:
     if self.name == 'yogi':
       return optimizers.build_yogi(rate, epsilon=epsilon)
     return optimizers.build_rmsprop(rate, epsilon=epsilon)
+
+
+def sgd_momentum(
+  optimizer: tff.learning.optimizers.Optimizer, algorithm: str
+) -> float:
+  """Returns the momentum of an optimizer that has to be SGD, 0 without.
+
+  Args:
+    optimizer: The optimizer.
+    algorithm: What it has to be SGD for.
+
+  Raises:
+    OptimizerError: If it is another.
+  """
+  state = optimizer.initialize(tf.TensorSpec([], tf.float32))
+  names = sorted(optimizer.get_hparams(state))
+  if not {*names} <= {tff.learning.optimizers.LEARNING_RATE_KEY, 'momentum'}:
+    raise OptimizerError(
+      f'Expected sgd at the clients of {algorithm}, which has to know how much '
+      f'each gradient counts in an update, found an optimizer with '
+      f'{", ".join(names)}.'
+    )
+  return float(state.get('momentum', 0.0))

@@ -1,23 +1,53 @@
-"""Client work of federated averaging at a learning rate of the round."""
+"""Client work at a learning rate of the round."""
 
 import collections
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.learning import _tff_internals, evaluation, schedules
+
+# What a client does: from the optimizer at the round's rate, that rate,
+# float32[], the received weights and the client's batches to
+# (`tff.learning.templates.ClientResult`, state of the model's metrics).
+Train = Callable[
+  [
+    tff.learning.optimizers.Optimizer,
+    tf.Tensor,
+    tff.learning.models.ModelWeights,
+    tf.data.Dataset,
+  ],
+  tuple[Any, Any],
+]
+
+
+def plain_training(
+  model: tff.learning.models.FunctionalModel,
+  client_weighting: tff.learning.ClientWeighting,
+) -> Train:
+  """Returns what clients do in federated averaging; it is TFF's own."""
+  update = _tff_internals.client_update(model, client_weighting)
+
+  def train(optimizer, rate, weights, batches):
+    del rate  # The optimizer has it.
+    return update(
+      optimizer, (weights.trainable, weights.non_trainable), batches
+    )
+
+  return train
 
 
 def build(
   model: tff.learning.models.FunctionalModel,
   optimizer: tff.learning.optimizers.Optimizer,
   schedule: schedules.Schedule,
-  client_weighting: tff.learning.ClientWeighting,
+  train: Train,
   metrics_aggregator: Callable[..., Any],
 ) -> tff.learning.templates.ClientWorkProcess:
-  """Builds the client work; what clients do is TFF's own.
+  """Builds the client work.
 
   For batches B and weights M of the model:
     initialize: ( -> int32@SERVER), the rounds done
@@ -31,12 +61,11 @@ def build(
     model: The model.
     optimizer: The clients' optimizer, whose own rate is not used.
     schedule: The rate of each round.
-    client_weighting: What an update's weight is.
+    train: What clients do with it.
     metrics_aggregator: From the model's finalizer to the aggregation.
   """
   weights_type = evaluation.weights_type(model)
   data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
-  update = _tff_internals.client_update(model, client_weighting)
 
   @tff.federated_computation
   def initialize():
@@ -51,12 +80,8 @@ def build(
     return rounds_done + 1
 
   @tff.tensorflow.computation(weights_type, data, np.float32)
-  def train(weights, batches, rate):
-    return update(
-      schedules.FixedRate(optimizer, rate),
-      (weights.trainable, weights.non_trainable),
-      batches,
-    )
+  def train_client(weights, batches, rate):
+    return train(schedules.FixedRate(optimizer, rate), rate, weights, batches)
 
   aggregate = metrics_aggregator(model.finalize_metrics)
 
@@ -68,7 +93,7 @@ def build(
   def next_fn(rounds_done, weights, batches):
     rate = tff.federated_map(rate_of, rounds_done)
     result, metrics = tff.federated_map(
-      train, (weights, batches, tff.federated_broadcast(rate))
+      train_client, (weights, batches, tff.federated_broadcast(rate))
     )
     return tff.templates.MeasuredProcessOutput(
       tff.federated_map(one_more, rounds_done),

@@ -145,3 +145,17 @@ def at_server(
   return tff.learning.optimizers.schedule_learning_rate(
     optimizer, schedule.rate
   )
+
+
+def at_clients(
+  optimizer: tff.learning.optimizers.Optimizer, schedule: Schedule | None
+) -> Schedule:
+  """Returns a schedule; if there is none, the optimizer's own rate for ever.
+
+  Raises:
+    ScheduleError: If it has no rate above 0.
+  """
+  if schedule is not None:
+    return schedule
+  state = optimizer.initialize(tf.TensorSpec([], tf.float32))
+  return Schedule(float(state[tff.learning.optimizers.LEARNING_RATE_KEY]))

@@ -118,16 +118,16 @@ def _token_loss(logits: tf.Tensor, labels: tf.Tensor) -> Any:
   counted = tf.cast(labels > 0, tf.float32)
   share = tf.math.divide_no_nan(counted, tf.reduce_sum(counted))
   highest = last_axis.maximum(logits)
-  powers = tf.exp(logits - highest[:, tf.newaxis])
+  powers = tf.exp(logits - tf.expand_dims(highest, 1))
   total = last_axis.total(powers)
   of_labels = tf.gather(logits, labels, batch_dims=1)
   losses = tf.math.log(total) + highest - of_labels
 
   def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
     scale = share * upstream
-    is_label = labels[:, tf.newaxis] == tf.range(logits.shape[1])
-    at_label = tf.where(is_label, scale[:, tf.newaxis], 0.0)
-    return powers * (scale / total)[:, tf.newaxis] - at_label, None
+    is_label = tf.equal(tf.expand_dims(labels, 1), tf.range(logits.shape[1]))
+    at_label = tf.where(is_label, tf.expand_dims(scale, 1), 0.0)
+    return powers * tf.expand_dims(scale / total, 1) - at_label, None
 
   # A product of 0 and infinity would be no number.
   losses = tf.where(labels > 0, losses, 0.0)

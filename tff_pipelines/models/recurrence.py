@@ -129,7 +129,7 @@ def cifg_lstm(
       kernel plus the bias.
     kernel: float32[size, 3 * units].
     projection: float32[units, size].
-    kept: float32[num_steps, n, 1], 0 where a step starts from a zero state, 1
+    kept: float32[num_steps, n], 0 where a step starts from a zero state, 1
       elsewhere. Has no gradient.
     unrolled: Whether as plain operations.
 
@@ -157,6 +157,8 @@ def _cifg_lstm_step(
   projection: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
   """Returns r, c and the gates f, g, o."""
+  # Not given as [n, 1]: XLA does not read that of a batch of unknown size.
+  kept = tf.expand_dims(kept, 1)
   z = tf.add_n([given, tf.matmul(r * kept, kernel)])
   f, g, o = tf.split(z, 3, axis=-1)
   f, g, o = tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
@@ -189,6 +191,7 @@ def _cifg_lstm(
 
     def step(inputs: Any, dr: tf.Tensor, dc: tf.Tensor) -> Any:
       from_above, kept, before, f, g, o, tanh_c = inputs
+      kept = tf.expand_dims(kept, 1)
       dr = tf.add_n([dr, from_above])
       dh = tf.matmul(dr, transposed)
       dc = tf.add_n([dc, dh * (o * (1 - tanh_c * tanh_c))])
@@ -210,7 +213,7 @@ def _cifg_lstm(
     dz = tf.concat(of_gates, axis=-1)
     return (
       dz,
-      _summed_products(_previous(rs) * kept, dz),
+      _summed_products(_previous(rs) * tf.expand_dims(kept, 2), dz),
       _summed_products(o * tanh_c, dr),
       None,
     )
@@ -242,7 +245,7 @@ def gru(
       kernel plus the input bias.
     kernel: float32[units, 3 * units].
     bias: float32[3 * units], of the state.
-    kept: float32[num_steps, n, 1], 0 where a step starts from a zero state, 1
+    kept: float32[num_steps, n], 0 where a step starts from a zero state, 1
       elsewhere. Has no gradient.
     unrolled: Whether as plain operations.
 
@@ -268,7 +271,7 @@ def _gru_step(
   bias: tf.Tensor,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
   """Returns h, and u, the reset gate, the candidate and s."""
-  h = h * kept
+  h = h * tf.expand_dims(kept, 1)
   a, b, d = tf.split(given, 3, axis=-1)
   p, q, s = tf.split(tf.matmul(h, kernel) + bias, 3, axis=-1)
   update, reset = tf.sigmoid(tf.add_n([a, p])), tf.sigmoid(tf.add_n([b, q]))
@@ -299,6 +302,7 @@ def _gru(
 
     def step(inputs: Any, dh: tf.Tensor) -> Any:
       from_above, kept, before, update, reset, candidate, s = inputs
+      kept = tf.expand_dims(kept, 1)
       dh = tf.add_n([dh, from_above])
       da = dh * ((before * kept - candidate) * update * (1 - update))
       dd = dh * ((1 - update) * (1 - candidate * candidate))
@@ -317,7 +321,7 @@ def _gru(
     of_product = tf.concat([da, db, ds], axis=-1)
     return (
       tf.concat([da, db, dd], axis=-1),
-      _summed_products(_previous(hs) * kept, of_product),
+      _summed_products(_previous(hs) * tf.expand_dims(kept, 2), of_product),
       tf.reduce_sum(of_product, axis=[0, 1]),
       None,
     )
@@ -326,10 +330,8 @@ def _gru(
 
 
 def kept(steps: tf.Tensor) -> tf.Tensor:
-  """Returns float32[num_steps, n, 1], 0 where tokens [num_steps, n] begin."""
-  is_kept = tf.cast(tf.not_equal(steps, tokens.START), tf.float32)
-  # Not by an index: TFF's worker takes a new axis there for the first.
-  return tf.reshape(is_kept, [steps.shape[0], -1, 1])
+  """Returns float32[num_steps, n], 0 where tokens [num_steps, n] begin."""
+  return tf.cast(tf.not_equal(steps, tokens.START), tf.float32)
 
 
 def _over_steps(

@@ -31,9 +31,7 @@ def logits(
 ) -> tf.Tensor:
   """Returns float32[n, length, vocabulary_size] of states [n, length, size]."""
   vocabulary_size, size = embedding.shape
-  flat = tf.matmul(
-    tf.reshape(states, [-1, size]), embedding, transpose_b=True
-  )
+  flat = tf.matmul(tf.reshape(states, [-1, size]), embedding, transpose_b=True)
   return tf.reshape(flat + bias, [-1, states.shape[1], vocabulary_size])
 
 

@@ -1,8 +1,8 @@
 """Metrics of a language model that can be summed over clients.
 
 Loss and perplexity are over all places with something to predict (a label that
-is no padding). Recall is of words only, as of a keyboard, which never suggests a
-mark: over the places whose label is a word, and ranked among words.
+is no padding). Recall is of words only, as of a keyboard, which never suggests
+a mark: over the places whose label is a word, and ranked among words.
 
 Reference: Hard et al. 2018, section 3.5 (top-1 and top-3 recall).
 """
@@ -80,7 +80,7 @@ def _rank(logits: tf.Tensor, labels: tf.Tensor, first_word: int) -> tf.Tensor:
   and below nothing, so a label with such a score gets a rank beyond all.
   """
   of_label = tf.gather(logits, labels, batch_dims=2)
-  is_above = logits[..., first_word:] > of_label[..., tf.newaxis]
+  is_above = logits[..., first_word:] > tf.expand_dims(of_label, -1)
   rank = last_axis.total(tf.cast(is_above, tf.float32))
   return tf.where(tf.math.is_nan(of_label), float(logits.shape[-1]), rank)
 

@@ -71,10 +71,10 @@ class SpeedLog:
     seconds = sum(r.seconds for r in rows)
     rates = {
       'seconds_per_round': seconds / len(rows),
-      'examples_per_second': sum(r.examples for r in rows) / seconds,
+      'examples_per_second': round(sum(r.examples for r in rows) / seconds),
     }
     if any(r.tokens for r in rows):
-      rates['tokens_per_second'] = sum(r.tokens for r in rows) / seconds
+      rates['tokens_per_second'] = round(sum(r.tokens for r in rows) / seconds)
     return rates
 
 

@@ -20,6 +20,7 @@ from TensorFlow's generators, not from XLA's, which has a seed of 32 bits.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
+import dataclasses
 import itertools
 import os
 import re
@@ -150,6 +151,12 @@ class Round:
       [self._types[p].member for p in self._where.clients]
     )
     capacity = cohorts.choose_capacity(template, 1)
+    # Of two examples: one of an unknown size of at most one, which no cohort
+    # needs, can end XLA.
+    capacity = dataclasses.replace(
+      capacity,
+      batch_sizes=tuple(n and max(n, 2) for n in capacity.batch_sizes),
+    )
     program = self._loop.build(capacity, programs.Batching.LAST_SHORT, template)
     self._call(
       program,

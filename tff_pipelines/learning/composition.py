@@ -1,0 +1,97 @@
+"""What learning processes are composed of, whatever the algorithm."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_pipelines.core import errors
+
+Aggregator = (
+  tff.aggregators.UnweightedAggregationFactory
+  | tff.aggregators.WeightedAggregationFactory
+)
+
+
+class AlgorithmError(errors.PipelineError):
+  """A learning algorithm with something that it does not go with."""
+
+
+def is_weighted(aggregator: Aggregator) -> bool:
+  """Whether an aggregator weights clients by their examples."""
+  return isinstance(aggregator, tff.aggregators.WeightedAggregationFactory)
+
+
+def weighting(aggregator: Aggregator) -> tff.learning.ClientWeighting:
+  """Returns the weights of clients' updates: the aggregator's kind decides."""
+  if is_weighted(aggregator):
+    return tff.learning.ClientWeighting.NUM_EXAMPLES
+  return tff.learning.ClientWeighting.UNIFORM
+
+
+def weighted(
+  aggregator: Aggregator,
+) -> tff.aggregators.WeightedAggregationFactory:
+  """Returns the aggregator as one that is given weights, if only to ignore."""
+  if is_weighted(aggregator):
+    return aggregator
+  return tff.aggregators.as_weighted_aggregator(aggregator)
+
+
+def metrics_aggregator(secure: bool) -> Callable[..., Any]:
+  """Returns how the training metrics are summed."""
+  if secure:
+    return tff.learning.metrics.secure_sum_then_finalize
+  return tff.learning.metrics.sum_then_finalize
+
+
+def initial_weights(
+  model: tff.learning.models.FunctionalModel,
+) -> tff.Computation:
+  """Builds ( -> M), the model's first weights."""
+
+  @tff.tensorflow.computation
+  def weights():
+    trainable, non_trainable = model.initial_weights
+    return tff.learning.models.ModelWeights(
+      tuple(tf.convert_to_tensor(w) for w in trainable),
+      tuple(tf.convert_to_tensor(w) for w in non_trainable),
+    )
+
+  return weights
+
+
+def compose(
+  model: tff.learning.models.FunctionalModel,
+  work: tff.learning.templates.ClientWorkProcess,
+  aggregator: Aggregator,
+  server_optimizer: tff.learning.optimizers.Optimizer,
+) -> tff.learning.templates.LearningProcess:
+  """Composes what TFF's federated averaging does, around other client work."""
+  first = initial_weights(model)
+  weights = first.type_signature.result
+  templates = tff.learning.templates
+  update = work.next.type_signature.result.result.member.update
+  return templates.compose_learning_process(
+    first,
+    templates.build_broadcast_process(weights),
+    work,
+    weighted(aggregator).create(update, tff.TensorType(np.float32)),
+    templates.build_apply_optimizer_finalizer(server_optimizer, weights),
+  )
+
+
+def refuse_secure(algorithm: str, what: str, secure_metrics: bool) -> None:
+  """Refuses secure sums beside something that is summed in the clear.
+
+  Raises:
+    AlgorithmError: If there are any.
+  """
+  if secure_metrics:
+    raise AlgorithmError(
+      f'Expected no secure sums with {algorithm}, which {what} in the clear, '
+      'found some; take an aggregator that sums in the clear, or federated '
+      'averaging.'
+    )

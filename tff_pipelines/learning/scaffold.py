@@ -1,0 +1,264 @@
+"""SCAFFOLD: clients correct their gradients by how they differ from others'."""
+
+import collections
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_pipelines.learning import (
+  client_states,
+  composition,
+  optimizers,
+  scheduled_work,
+  schedules,
+  shifted_gradients,
+)
+
+
+class ServerState(NamedTuple):
+  """What the server keeps.
+
+  Attributes:
+    weights: The model's.
+    control: c, of the shapes of the trainable weights.
+    rounds_done: int32.
+    aggregator: State of the aggregation of updates.
+    control_aggregator: State of that of the changes of controls.
+    finalizer: State of the server's optimizer.
+  """
+
+  weights: Any
+  control: Any
+  rounds_done: Any
+  aggregator: Any
+  control_aggregator: Any
+  finalizer: Any
+
+
+class _Sent(NamedTuple):
+  result: Any  # ClientResult of the update.
+  change: Any  # Of the client's control.
+  kept: Any  # client_states.Brought, with the next control.
+  metrics: Any
+
+
+def build(
+  model: tff.learning.models.FunctionalModel,
+  *,
+  client_optimizer: tff.learning.optimizers.Optimizer,
+  server_optimizer: tff.learning.optimizers.Optimizer,
+  aggregator: composition.Aggregator,
+  population_size: int,
+  max_clients: int,
+  client_schedule: schedules.Schedule | None = None,
+  server_schedule: schedules.Schedule | None = None,
+  secure_metrics: bool = False,
+) -> client_states.ClientStateProcess:
+  """Builds SCAFFOLD.
+
+  The server has a control c, every client a control c_i, at first 0. A client
+  takes its K steps of rate eta with g(y) - c_i + c in place of its gradients
+  g(y), from the received weights x to y; then
+    c_i' = c_i - c + (x - y) / (K eta)                           (option II)
+  and it sends y - x and c_i' - c_i. The server's optimizer applies the mean of
+  the first, and c changes by the mean of the second times the share of the
+  population that took part. While all controls are 0 it is federated averaging.
+
+  Type: as `client_states.ClientStateProcess`, with S = ServerState, C of the
+  shapes of the trainable weights; M has the parts of that of `fed_avg.build`,
+  and `control_aggregator`.
+
+  Twice as much is sent as in federated averaging. A client without steps, or
+  whose update is not finite, keeps its control.
+
+  Privacy: none. The clients' controls are gradients of theirs.
+
+  Reference: Karimireddy et al. 2020, "SCAFFOLD: Stochastic Controlled Averaging
+  for Federated Learning", algorithm 1. Deviation: with a weighted aggregator
+  both means are weighted by examples; the paper weights clients alike.
+
+  Args:
+    model: The model.
+    client_optimizer: Plain SGD.
+    server_optimizer: Applies the mean update; SGD in the paper.
+    aggregator: Of updates, and once more of changes of controls.
+    population_size: N, all clients that may take part.
+    max_clients: The largest cohort.
+    client_schedule: The clients' rate of each round.
+    server_schedule: The server's.
+    secure_metrics: Refused.
+
+  Raises:
+    AlgorithmError: If the clients' optimizer has momentum, with fewer clients
+      in the population than in a cohort, or with secure sums.
+    OptimizerError: If the clients' optimizer is not SGD.
+  """
+  composition.refuse_secure(
+    'scaffold', "passes the clients' controls on", secure_metrics
+  )
+  if optimizers.sgd_momentum(client_optimizer, 'scaffold'):
+    raise composition.AlgorithmError(
+      'Expected sgd without momentum at the clients of scaffold, whose '
+      'controls are means of gradients, found some momentum.'
+    )
+  if population_size < max_clients:
+    raise composition.AlgorithmError(
+      f'Expected a population of at least the {max_clients} clients of a '
+      f'cohort, found {population_size}.'
+    )
+  first_weights = composition.initial_weights(model)
+  weights_type = first_weights.type_signature.result
+  trainable = weights_type.trainable
+  no_control = tuple(
+    np.zeros(t.shape, t.dtype) for t in model.initial_weights[0]
+  )
+  weighted = composition.weighted(aggregator)
+  of_updates = weighted.create(trainable, tff.TensorType(np.float32))
+  of_controls = weighted.create(trainable, tff.TensorType(np.float32))
+  finalizer = tff.learning.templates.build_apply_optimizer_finalizer(
+    schedules.at_server(server_optimizer, server_schedule), weights_type
+  )
+  collect = client_states.build_collection(no_control, max_clients)
+  data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
+  brought_type = client_states.brought_type(no_control)
+  schedule = schedules.at_clients(client_optimizer, client_schedule)
+  aggregate_metrics = composition.metrics_aggregator(secure_metrics)(
+    model.finalize_metrics
+  )
+  plain = scheduled_work.plain_training(
+    model, composition.weighting(aggregator)
+  )
+
+  @tff.tensorflow.computation
+  def zero_control():
+    return tf.nest.map_structure(tf.convert_to_tensor, no_control)
+
+  @tff.federated_computation
+  def initialize():
+    return tff.federated_zip(
+      ServerState(
+        tff.federated_eval(first_weights, tff.SERVER),
+        tff.federated_eval(zero_control, tff.SERVER),
+        tff.federated_value(0, tff.SERVER),
+        of_updates.initialize(),
+        of_controls.initialize(),
+        finalizer.initialize(),
+      )
+    )
+
+  state_type = initialize.type_signature.result.member
+
+  @tff.tensorflow.computation(np.int32)
+  def rate_of(rounds_done):
+    return schedule.rate(rounds_done)
+
+  @tff.tensorflow.computation(np.int32)
+  def one_more(rounds_done):
+    return rounds_done + 1
+
+  @tff.tensorflow.computation(
+    weights_type, trainable, np.float32, data, brought_type
+  )
+  def train(weights, control, rate, batches, brought):
+    correction = tf.nest.map_structure(tf.subtract, control, brought.own)
+    corrected = shifted_gradients.ShiftedGradients(
+      schedules.FixedRate(client_optimizer, rate), lambda _: correction
+    )
+    result, metrics = plain(corrected, rate, weights, batches)
+    steps = batches.reduce(tf.constant(0.0), lambda n, _: n + 1.0)
+    changes = (steps > 0.0) & (result.update_weight > 0.0)
+
+    def change(update, difference):
+      # TFF's update points down: x - y.
+      mean = update / tf.cast(steps * rate, update.dtype)
+      return tf.where(changes, mean - difference, tf.zeros_like(update))
+
+    changed = tf.nest.map_structure(change, result.update, correction)
+    own = tf.nest.map_structure(tf.add, brought.own, changed)
+    return _Sent(
+      result, changed, client_states.Brought(brought.place, own), metrics
+    )
+
+  @tff.tensorflow.computation(trainable, trainable, np.int32)
+  def next_control(control, mean_change, num_clients):
+    share = tf.cast(num_clients, tf.float32) / float(population_size)
+    return tf.nest.map_structure(
+      lambda c, d: c + tf.cast(share, c.dtype) * d, control, mean_change
+    )
+
+  @tff.tensorflow.computation(tff.types.to_type((np.int32, [max_clients])))
+  def count(handed_in):
+    return tf.reduce_sum(handed_in)
+
+  @tff.federated_computation(
+    tff.FederatedType(state_type, tff.SERVER),
+    tff.FederatedType(data, tff.CLIENTS),
+    tff.FederatedType(brought_type, tff.CLIENTS),
+  )
+  def next_fn(state, batches, brought):
+    rate = tff.federated_map(rate_of, state.rounds_done)
+    sent = tff.federated_map(
+      train,
+      (
+        tff.federated_broadcast(state.weights),
+        tff.federated_broadcast(state.control),
+        tff.federated_broadcast(rate),
+        batches,
+        brought,
+      ),
+    )
+    weight = sent.result.update_weight
+    updates = of_updates.next(state.aggregator, sent.result.update, weight)
+    changes = of_controls.next(state.control_aggregator, sent.change, weight)
+    finalized = finalizer.next(state.finalizer, state.weights, updates.result)
+    collected = collect(sent.kept)
+    control = tff.federated_map(
+      next_control,
+      (
+        state.control,
+        changes.result,
+        tff.federated_map(count, collected.handed_in),
+      ),
+    )
+    metrics = tff.federated_zip(
+      collections.OrderedDict(
+        client_work=tff.federated_zip(
+          collections.OrderedDict(
+            train=aggregate_metrics(sent.metrics), client_learning_rate=rate
+          )
+        ),
+        aggregator=updates.measurements,
+        control_aggregator=changes.measurements,
+        finalizer=finalized.measurements,
+      )
+    )
+    next_state = tff.federated_zip(
+      ServerState(
+        finalized.result,
+        control,
+        tff.federated_map(one_more, state.rounds_done),
+        updates.state,
+        changes.state,
+        finalized.state,
+      )
+    )
+    return client_states.Output(next_state, metrics, collected)
+
+  @tff.tensorflow.computation(state_type)
+  def get_model_weights(state):
+    return state.weights
+
+  @tff.tensorflow.computation(state_type, weights_type)
+  def set_model_weights(state, weights):
+    return state._replace(weights=weights)
+
+  return client_states.ClientStateProcess(
+    initialize,
+    next_fn,
+    get_model_weights,
+    set_model_weights,
+    no_control,
+    max_clients,
+  )
