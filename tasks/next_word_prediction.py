@@ -12,6 +12,8 @@ results.json, the exported model, and report.html to look at.
       suggests the next word with the model of a run
   --flagfile=tasks/flagfiles/next_word_prediction/irc.flags --data_dir=DIR
       the #ubuntu channel, 5,000 words, a nickname a client
+  --flagfile=tasks/flagfiles/next_word_prediction/secrets.flags
+      what the model gives away of what few people typed, with and without DP
 """
 
 import functools
@@ -23,6 +25,7 @@ from tff_pipelines.cli import (
   comparison,
   keyboard_flags,
   language_model_flags,
+  memorization,
   next_word_results,
   ngram_flags,
   personalization_flags,
@@ -63,6 +66,7 @@ _PROGRAM = training_flags.ProgramFlags(
 _EXECUTION = training_flags.ExecutionFlags()
 _SECURE_SUM = secure_sum_flags.SecureSumFlags()
 _PERSONAL = personalization_flags.PersonalizationFlags(steps=10, batch_size=8)
+_SECRETS = memorization.MemorizationFlags()
 _EXPORT = keyboard_flags.ExportFlags()
 _RUN = run_flags.RunFlags()
 _PROMPT = keyboard_flags.PromptFlags()
@@ -76,17 +80,25 @@ def main() -> None:
   seed = _PROGRAM.seed
   _EXECUTION.install(_SECURE_SUM.get(seed))
   dataset = _ROWS.build(_DATA.name, _DATA.load(seed), seed)
+  dataset = _SECRETS.insert(dataset, seed)
   architecture = _MODEL.architecture(dataset)
   model = language_models.build(architecture, seed)
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
-  build = functools.partial(_ALGORITHM.build(program_for().rounds), model)
+  program = program_for()
+  algorithm = _ALGORITHM.build(
+    program.rounds,
+    client_ids=dataset.train.client_ids,
+    max_clients=program.participation.max_clients_per_round,
+  )
+  build = functools.partial(algorithm, model)
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
+  trained = [*federated, aggregator_flags.secure_system(build, program)]
   with _RUN.open(_APP, dataset, seed) as directory:
     outcome = _SYSTEMS.run(
       dataset,
       model,
-      [*federated, aggregator_flags.secure_system(build, program_for())],
+      trained,
       client_optimizer=client_optimizer,
       batch_size=_PROGRAM.batch_size,
       seed=seed,
@@ -113,6 +125,9 @@ def main() -> None:
       seed=seed,
       directory=directory,
     )
+    secrets = _SECRETS.measure(
+      outcome, trained, dataset, model, seed=seed, directory=directory
+    )
     exported = _EXPORT.run(
       directory.model, architecture, dataset, outcome.weights
     )
@@ -122,7 +137,7 @@ def main() -> None:
       primary='top1_recall',
       columns=outcome.columns,
       rows=outcome.rows,
-      notes=[*outcome.notes, *gains, *exported],
+      notes=[*outcome.notes, *gains, *secrets, *exported],
     )
 
 
@@ -131,8 +146,8 @@ _APP = app.Application(
   __doc__,
   [
     _DATA, _ROWS, _MODEL, _NGRAMS, _SYSTEMS, _CLIENT, _SERVER, _ALGORITHM,
-    _AGGREGATOR, _PROGRAM, _EXECUTION, _SECURE_SUM, _PERSONAL, _EXPORT, _RUN,
-    _PROMPT,
+    _AGGREGATOR, _PROGRAM, _EXECUTION, _SECURE_SUM, _PERSONAL, _SECRETS,
+    _EXPORT, _RUN, _PROMPT,
   ],
 )  # fmt: skip
 

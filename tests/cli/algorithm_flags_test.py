@@ -3,8 +3,11 @@
 from absl import flags
 from absl.testing import flagsaver
 import pytest
+import tensorflow_federated as tff
 
+from tests.contracts import execution_samples as samples
 from tff_pipelines.cli import (
+  aggregator_flags,
   algorithm_flags,
   comparison,
   flag_groups,
@@ -12,9 +15,12 @@ from tff_pipelines.cli import (
 )
 from tff_pipelines.learning import (
   algorithms,
+  client_states,
   fed_avg,
+  fed_prox,
   fed_sgd,
   optimizers,
+  q_fed_avg,
   schedules,
 )
 
@@ -32,6 +38,7 @@ def parsed(*arguments: str) -> algorithm_flags.AlgorithmFlags:
     training_flags.OptimizerFlags('client', sgd, scheduled=True),
     training_flags.OptimizerFlags('server', sgd, scheduled=True),
   )
+  aggregator_flags.AggregatorFlags()
   comparison.ComparisonFlags(central_epochs=3, local_epochs=2)
   training_flags.ProgramFlags(
     rounds=40, clients_per_round=20, batch_size=10, evaluate_every=2
@@ -107,3 +114,107 @@ def test_every_algorithm_is_a_choice():
   assert flags.FLAGS['algorithm'].parser.enum_values == list(
     algorithms.ALGORITHMS
   )
+
+
+@pytest.mark.parametrize(
+  'given, build, name, expected',
+  [
+    (['fed_prox'], fed_prox.build, 'proximal_strength', 0.01),
+    (
+      ['fed_prox', '--proximal_strength=0.5'],
+      fed_prox.build,
+      'proximal_strength',
+      0.5,
+    ),
+    (['q_fed_avg'], q_fed_avg.build, 'fairness_q', 1.0),
+    (['q_fed_avg', '--fairness_q=3'], q_fed_avg.build, 'fairness_q', 3.0),
+  ],
+)
+def test_what_an_algorithm_has_to_know_arrives(given, build, name, expected):
+  algorithm, *others = given
+  found = parsed(
+    f'--algorithm={algorithm}', '--system=federated', *others
+  ).build(40)
+  assert found.func is build
+  assert found.keywords[name] == expected
+
+
+@pytest.mark.parametrize(
+  'algorithm, name',
+  [('fed_prox', 'proximal_strength'), ('q_fed_avg', 'fairness_q')],
+)
+def test_what_only_another_algorithm_knows_is_refused(algorithm, name):
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=f'^Expected --algorithm={algorithm} where --{name} is given, found ',
+  ):
+    parsed(f'--{name}=0.5')
+
+
+@pytest.mark.parametrize(
+  'algorithm', ['fed_nova', 'mime_lite', 'q_fed_avg', 'scaffold']
+)
+@pytest.mark.parametrize('aggregator', ['dp_fixed', 'mean,local_dp'])
+def test_what_no_guarantee_counts_is_refused_with_private_aggregators(
+  algorithm, aggregator
+):
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=rf'^Expected no private aggregator with --algorithm={algorithm}, who',
+  ):
+    parsed(f'--algorithm={algorithm}', f'--aggregator={aggregator}')
+
+
+@pytest.mark.parametrize(
+  'algorithm, aggregator',
+  [('fed_nova', 'secure_mean'), ('q_fed_avg', 'median'), ('scaffold', 'krum')],
+)
+def test_what_is_in_the_clear_is_refused_where_that_does_not_protect(
+  algorithm, aggregator
+):
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=rf'^Expected a mean in the clear with --algorithm={algorithm}, whose',
+  ):
+    parsed(f'--algorithm={algorithm}', f'--aggregator={aggregator}')
+
+
+def test_what_is_in_the_clear_is_refused_beside_a_secure_system():
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=r'^Expected no secure_federated among the --system with --algorithm',
+  ):
+    parsed('--algorithm=fed_nova', '--system=federated,secure_federated')
+
+
+@pytest.mark.parametrize(
+  'algorithm, aggregator',
+  [
+    ('fed_prox', 'dp_fixed'),
+    ('mime_lite', 'secure_mean'),
+    ('mime_lite', 'median'),
+    ('fed_nova', 'uniform_mean'),
+    ('q_fed_avg', 'zeroing_clipping'),
+  ],
+)
+def test_what_goes_together_is_accepted(algorithm, aggregator):
+  parsed(
+    f'--algorithm={algorithm}',
+    f'--aggregator={aggregator}',
+    '--system=central,federated',
+  )
+
+
+def test_states_of_clients_are_kept_where_the_population_is_known():
+  group = parsed('--algorithm=scaffold', '--system=federated')
+  with pytest.raises(
+    flag_groups.FlagError, match=r'^Expected an algorithm whose clients keep no'
+  ):
+    group.build(40)
+  build = group.build(40, client_ids=('a', 'b', 'c'), max_clients=2)
+  process = build(
+    samples.hand_written_model(),
+    aggregator=tff.aggregators.UnweightedMeanFactory(),
+  )
+  assert isinstance(process, client_states.Simulation)
+  assert process.process.max_clients == 2

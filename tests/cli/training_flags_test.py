@@ -81,6 +81,20 @@ def test_every_flag_arrives():
   )
 
 
+def test_clients_can_take_steps_instead_of_passes():
+  found = program('--client_steps=6', '--batch_size=7')
+  assert found.batching == batching.Batching(7, num_steps=6)
+
+
+def test_steps_beside_passes_are_refused():
+  with pytest.raises(flag_groups.FlagError) as raised:
+    program('--client_steps=6', '--client_epochs=2')
+  assert str(raised.value) == (
+    'Expected one of --client_steps and --client_epochs, found both; remove '
+    'one of them.'
+  )
+
+
 def test_seed_and_batch_size_are_known_before_the_population():
   group = parsed(program_flags(), '--seed=-5', '--batch_size=3')
   assert (group.seed, group.batch_size) == (-5, 3)
@@ -127,6 +141,11 @@ def test_preferred_scheme_is_taken_unless_another_is_given(arguments, found):
       '--max_examples_per_client=-1',
       batching.BatchingError,
       'max_examples of at least 1, found -1',
+    ),
+    (
+      '--client_steps=-1',
+      batching.BatchingError,
+      'num_steps of at least 1, found -1',
     ),
   ],
 )

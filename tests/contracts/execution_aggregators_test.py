@@ -17,6 +17,7 @@ from tests.contracts import execution_samples as samples
 from tff_pipelines.aggregators import (
   central_dp,
   clip_norms,
+  compressed_means,
   coordinate_median,
   distributed_dp,
   geometric_median,
@@ -135,7 +136,32 @@ FACTORIES = {
     'discrete_gaussian'
   ),
   'distributed DP, Skellam': lambda: _distributed('skellam'),
+  # Their codes are functions of the seed, the round and the update.
+  'quantized': lambda: _compressed('quantized', bits=4),
+  'quantized, subsampled': lambda: _compressed('quantized', fraction=0.5),
+  'DRIVE': lambda: _compressed('drive', silent_below=0.5),
+  'subsampled': lambda: _compressed('subsampled', fraction=0.5),
+  'subsampled by coins': lambda: _compressed(
+    'subsampled', fraction=0.5, sampling='coin'
+  ),
+  'subsampled, secure': lambda: _compressed(
+    'subsampled', fraction=0.5, secure=True
+  ),
+  'masked update': lambda: _compressed('masked_update', fraction=0.5),
+  'low rank': lambda: _compressed('low_rank', rank=1),
+  'low rank, secure': lambda: _compressed('low_rank', rank=1, secure=True),
+  'count sketch': lambda: _compressed(
+    'count_sketch', fraction=0.7, sketch_rows=3
+  ),
+  'count sketch, secure': lambda: _compressed(
+    'count_sketch', fraction=0.5, secure=True
+  ),
+  'top k': lambda: _compressed('top_k', fraction=0.5),
 }
+
+
+def _compressed(name, **choice):
+  return compressed_means.build(name, compressed_means.Compression(**choice))
 
 
 def _mean():
@@ -193,6 +219,8 @@ _ALWAYS_RUN = (
   'central DP, banded',
   'median',
   'Krum',
+  'quantized',
+  'count sketch, secure',
 )
 
 

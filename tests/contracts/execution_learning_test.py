@@ -10,7 +10,17 @@ import tensorflow_federated as tff
 
 from tests import slow_cases
 from tests.contracts import execution_samples as samples
-from tff_pipelines.learning import fed_avg, fed_sgd, schedules
+from tff_pipelines.learning import (
+  client_states,
+  fed_avg,
+  fed_nova,
+  fed_prox,
+  fed_sgd,
+  mime_lite,
+  q_fed_avg,
+  scaffold,
+  schedules,
+)
 
 _algorithms = tff.learning.algorithms
 _optimizers = tff.learning.optimizers
@@ -54,14 +64,15 @@ def _scheduled():
   )
 
 
-def _on_schedules(aggregator, client, server):
-  return fed_avg.build(
+def _on_schedules(aggregator, client, server, algorithm=fed_avg, **settings):
+  return algorithm.build(
     samples.hand_written_model(),
     client_optimizer=OPTIMIZERS[client],
     server_optimizer=OPTIMIZERS[server],
     aggregator=aggregator,
     client_schedule=schedules.Schedule(0.3, 'cosine', 1, 4),
     server_schedule=schedules.Schedule(0.2, 'exponential', 0, 2),
+    **settings,
   )
 
 
@@ -108,15 +119,50 @@ PROCESSES = {
     server_optimizer=OPTIMIZERS['sgd'],
     aggregator=tff.aggregators.UnweightedMeanFactory(),
   ),
+  'FedProx on schedules': lambda: _on_schedules(
+    tff.aggregators.MeanFactory(),
+    'adam',
+    'momentum',
+    fed_prox,
+    proximal_strength=0.5,
+  ),
+  'FedNova on schedules': lambda: _on_schedules(
+    tff.aggregators.MeanFactory(), 'momentum', 'adam', fed_nova
+  ),
+  'unweighted FedNova': lambda: _on_schedules(
+    tff.aggregators.UnweightedMeanFactory(), 'sgd', 'sgd', fed_nova
+  ),
+  'q-FedAvg on schedules': lambda: _on_schedules(
+    tff.aggregators.MeanFactory(),
+    'momentum',
+    'adam',
+    q_fed_avg,
+    fairness_q=1.5,
+  ),
+  'unweighted q-FedAvg': lambda: _on_schedules(
+    tff.aggregators.UnweightedMeanFactory(),
+    'sgd',
+    'sgd',
+    q_fed_avg,
+    fairness_q=0.5,
+  ),
+  'MimeLite on schedules': lambda: _on_schedules(
+    tff.aggregators.MeanFactory(), 'momentum', 'sgd', mime_lite
+  ),
   'FedSGD': lambda: _algorithms.build_fed_sgd(
     samples.keras_model(), server_optimizer_fn=OPTIMIZERS['sgd']
   ),
 }
 
 
-# A model written by hand in federated averaging, one of Keras in FedSGD, and
-# both sides on a schedule.
-_ALWAYS_RUN = ('weighted, hand-written', 'FedSGD', 'schedules, weighted')
+# A model written by hand in federated averaging, one of Keras in FedSGD, both
+# sides on a schedule, and one that goes through a client's batches twice.
+_ALWAYS_RUN = (
+  'weighted, hand-written',
+  'FedSGD',
+  'schedules, weighted',
+  'q-FedAvg on schedules',
+)
 
 
 @pytest.mark.parametrize('name', slow_cases.all_but(_ALWAYS_RUN, PROCESSES))
@@ -125,6 +171,32 @@ def test_three_rounds_are_those_of_tff(pair, name):
   last = pair.same_rounds(process, samples.rounds())
   weights = pair.same(process.get_model_weights, last.state)
   pair.same(process.set_model_weights, last.state, weights)
+  assert pair.way(process.next) == 'xla'
+
+
+@pytest.mark.parametrize(
+  'aggregator',
+  slow_cases.all_but(
+    [tff.aggregators.UnweightedMeanFactory],
+    [tff.aggregators.UnweightedMeanFactory, tff.aggregators.MeanFactory],
+  ),
+)
+def test_states_of_clients_are_those_of_tff(pair, aggregator):
+  process = _on_schedules(
+    aggregator(), 'sgd', 'adam', scaffold, population_size=8, max_clients=6
+  )
+  simulation = client_states.Simulation(
+    process, [f'client_{c}' for c in range(8)]
+  )
+
+  def states(context):
+    with tff.framework.get_context_stack().install(context):
+      outputs = [simulation.initialize()]
+      for batches in samples.rounds():
+        outputs.append(simulation.next(samples.state(outputs[-1]), batches))
+      return outputs
+
+  samples.assert_same(states(pair.xla), states(pair.reference))
   assert pair.way(process.next) == 'xla'
 
 

@@ -17,3 +17,12 @@ def test_an_algorithm_takes_what_the_flags_give(name):
   }  # fmt: skip
   of_clients = {'client_optimizer', 'client_schedule'}
   assert taken & of_clients == (of_clients if row.clients_train else set())
+  assert taken >= set(row.settings)
+  of_states = {'population_size', 'max_clients'}
+  assert taken & of_states == (of_states if row.keeps_client_states else set())
+
+
+@pytest.mark.parametrize('name', algorithms.ALGORITHMS)
+def test_what_is_in_the_clear_is_told(name):
+  row = algorithms.ALGORITHMS[name]
+  assert row.beside_updates or not row.beside_in_the_clear

@@ -108,3 +108,18 @@ def test_what_makes_no_optimizer_is_refused(choices, message):
     optimizers.OptimizerConfig(**choices)
   assert str(raised.value) == message
   assert isinstance(raised.value, errors.PipelineError)
+
+
+@pytest.mark.parametrize('momentum', [0.0, 0.9])
+def test_the_momentum_of_sgd_is_known(momentum):
+  optimizer = config('sgd', momentum=momentum).build()
+  assert optimizers.sgd_momentum(optimizer, 'fed_nova') == momentum
+
+
+@pytest.mark.parametrize('name', ['adagrad', 'adam', 'yogi', 'rmsprop'])
+def test_no_other_optimizer_counts_gradients_alike(name):
+  with pytest.raises(
+    optimizers.OptimizerError,
+    match=r'^Expected sgd at the clients of fed_nova, .* found an optimizer wi',
+  ):
+    optimizers.sgd_momentum(config(name).build(), 'fed_nova')

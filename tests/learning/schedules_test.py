@@ -112,3 +112,10 @@ def test_an_optimizer_without_a_rate_is_refused():
 def test_without_a_schedule_the_server_keeps_its_optimizer():
   optimizer = tff.learning.optimizers.build_sgdm(1.0)
   assert schedules.at_server(optimizer, None) is optimizer
+
+
+def test_without_a_schedule_clients_keep_their_optimizers_rate():
+  optimizer = tff.learning.optimizers.build_adam(0.25)
+  assert rates(schedules.at_clients(optimizer, None), 3) == [0.25] * 3
+  given = schedules.Schedule(0.5, 'linear', decay_rounds=2)
+  assert schedules.at_clients(optimizer, given) is given

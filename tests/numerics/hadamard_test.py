@@ -97,3 +97,51 @@ def test_signs_are_balanced_and_those_of_two_seeds_are_independent():
   # Row 0 of H is ones, so these are the signs: means within 5 stddevs, 6e-7.
   for signs in (one, other, one * other, one[1:] * one[:-1]):
     assert abs(signs.mean()) < 5 / math.sqrt(size)
+
+
+# In blocks.
+
+
+@pytest.mark.parametrize('shape', [(1, 8), (3, 1), (5, 16), (2, 128)])
+def test_blocks_are_transformed_one_by_one(shape):
+  blocks = normals(shape[0] * shape[1]).reshape(shape)
+  found = hadamard.transform_blocks(tf.constant(blocks))
+  expected = [hadamard.transform(tf.constant(block)) for block in blocks]
+  np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize('size', [1, 7, 512, 1300])
+@pytest.mark.parametrize('times', [0, 1, 2])
+def test_seeds_undo_rotations_in_blocks(size, times):
+  vector, seeds = normals(size), [SEED + k for k in range(times)]
+  block = hadamard.block_size(size)
+  rotated = hadamard.rotate_blocks(tf.constant(vector), block, seeds)
+  assert rotated.shape == [hadamard.num_blocks(size, block), block]
+  norm = np.linalg.norm(vector)
+  assert np.linalg.norm(rotated) == pytest.approx(norm, rel=1e-6)
+  back = hadamard.rotate_blocks_back(rotated, seeds, size)
+  np.testing.assert_allclose(back, vector, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('size', 'least', 'block'),
+  [(1, 1, 1), (7, 1, 8), (7, 512, 512), (4096, 1, 4096), (199_210, 1, 4096)],
+)
+def test_blocks_are_padded_little(size, least, block):
+  assert hadamard.block_size(size, least) == block
+
+
+def test_padding_in_blocks_is_a_small_part_of_long_vectors():
+  for size in range(1000, 300_000, 997):
+    block = hadamard.block_size(size)
+    assert hadamard.num_blocks(size, block) * block <= 1.26 * size
+
+
+def test_two_rotations_give_many_values_where_one_gives_two():
+  vector = tf.constant(np.float32([1, 0.5] + [0] * 510))
+  once, twice = (
+    hadamard.rotate_blocks(vector, 512, [SEED + k for k in range(times)])
+    for times in (1, 2)
+  )
+  assert len(np.unique(np.abs(once.numpy()).round(6))) == 2
+  assert len(np.unique(np.abs(twice.numpy()).round(6))) > 20

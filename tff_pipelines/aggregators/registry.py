@@ -8,6 +8,7 @@ import tensorflow_federated as tff
 from tff_pipelines.aggregators import (
   attackers,
   composition,
+  compressed_means,
   coordinate_median,
   geometric_median,
   krum,
@@ -41,11 +42,15 @@ class Setting:
     tolerated_attackers: Clients that may send anything; None for a quarter of
       the largest cohort, rounded down.
     norm_bound: Of an update; None for the median of each round's norms.
+    compression: Of updates that travel compressed.
   """
 
   max_clients: int | None = None
   tolerated_attackers: int | None = None
   norm_bound: float | None = None
+  compression: compressed_means.Compression = dataclasses.field(
+    default_factory=compressed_means.Compression
+  )
 
   @property
   def cohort(self) -> int:
@@ -82,6 +87,17 @@ class Aggregator:
   description: str
   build: Callable[[Setting], Factory]
   stack: composition.Stack = ()
+
+
+def _compressed(name: str, description: str) -> Aggregator:
+  return Aggregator(
+    description,
+    lambda setting: compressed_means.build(
+      name,
+      dataclasses.replace(setting.compression, max_clients=setting.max_clients),
+    ),
+    compressed_means.build(name).stack,
+  )
 
 
 AGGREGATORS: dict[str, Aggregator] = {
@@ -166,6 +182,41 @@ AGGREGATORS: dict[str, Aggregator] = {
     lambda setting: zeroing.MedianZeroingFactory(setting.cohort),
     zeroing.MedianZeroingFactory(1).stack,
   ),
+  'quantized': _compressed(
+    'quantized',
+    'mean, weighted by examples, of updates that travel rotated and rounded at '
+    'random to few bits a coordinate',
+  ),
+  'drive': _compressed(
+    'drive',
+    'mean, weighted by examples, of updates of which the signs travel, after '
+    'two rotations, and a scale: one bit a coordinate',
+  ),
+  'subsampled': _compressed(
+    'subsampled',
+    'mean, weighted by examples, of updates of which random coordinates '
+    'travel, scaled so that their mean stays',
+  ),
+  'masked_update': _compressed(
+    'masked_update',
+    'mean, weighted by examples, of updates without what is outside of a '
+    'random mask',
+  ),
+  'low_rank': _compressed(
+    'low_rank',
+    'mean, weighted by examples, of updates whose matrices are a product of a '
+    'random factor and one that travels',
+  ),
+  'count_sketch': _compressed(
+    'count_sketch',
+    'mean, weighted by examples, through a count sketch that all clients of a '
+    'round share',
+  ),
+  'top_k': _compressed(
+    'top_k',
+    'mean, weighted by examples, of updates of which the largest coordinates '
+    'travel; biased',
+  ),
 }
 
 
@@ -175,6 +226,7 @@ def build(
   *,
   tolerated_attackers: int | None = None,
   norm_bound: float | None = None,
+  compression: compressed_means.Compression | None = None,
 ) -> Factory:
   """Returns the aggregation factory of the given name.
 
@@ -183,6 +235,7 @@ def build(
     num_clients: The largest cohort, for which its layers are checked.
     tolerated_attackers: As `Setting`; only some have an effect.
     norm_bound: As `Setting`; only some have an effect.
+    compression: As `Setting`; only some have an effect.
 
   Raises:
     UnknownAggregatorError: If there is none.
@@ -190,6 +243,9 @@ def build(
     UnknownCohortError: If it needs the largest cohort.
     TooManyAttackersError: If that does not tolerate so many attackers.
     NormBoundError: If the bound is none.
+    CodeError: If a code of that compression cannot be.
+    CompressionError: If its choices do not fit together.
+    NonlinearCodeError: If codes are to be summed that cannot be.
   """
   if name not in AGGREGATORS:
     raise UnknownAggregatorError(
@@ -198,4 +254,11 @@ def build(
   row = AGGREGATORS[name]
   if num_clients is not None:
     composition.check(row.stack, num_clients)
-  return row.build(Setting(num_clients, tolerated_attackers, norm_bound))
+  return row.build(
+    Setting(
+      num_clients,
+      tolerated_attackers,
+      norm_bound,
+      compression or compressed_means.Compression(),
+    )
+  )

@@ -14,6 +14,7 @@ from tff_pipelines.aggregators import (
 )
 from tff_pipelines.cli import (
   comparison,
+  compression_flags,
   flag_groups,
   privacy_promise,
   private_aggregators,
@@ -174,6 +175,7 @@ class AggregatorFlags(flag_groups.FlagGroup):
       kind=float,
       only_with=('aggregator', ('norm_bound',)),
     )
+    self._compression = compression_flags.CompressionFlags(self)
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -239,7 +241,7 @@ class AggregatorFlags(flag_groups.FlagGroup):
         )
         continue
       program = program_for(None)
-      factory = self._plain(name, program.participation)
+      factory = self._plain(name, program.participation, program.seed)
       found.append(
         comparison.TrainedSystem(
           system,
@@ -276,16 +278,18 @@ class AggregatorFlags(flag_groups.FlagGroup):
     return self._plain(
       self.names[0],
       participation_lib.Participation(num_clients, num_clients, 'everyone'),
+      seed=0,
     )
 
   def _plain(
-    self, name: str, participation: participation_lib.Participation
+    self, name: str, participation: participation_lib.Participation, seed: int
   ) -> registry.Factory:
     return registry.build(
       name,
       participation.max_clients_per_round,
       tolerated_attackers=self.tolerated(participation),
       norm_bound=self._norm_bound.value,
+      compression=self._compression.choice(name, seed),
     )
 
   def _private(

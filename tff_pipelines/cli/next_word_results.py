@@ -182,7 +182,7 @@ def _prompts(
     texts = [sentences.join(vocabulary.decode(ids[1:])) for ids in found]
   prefixes = np.zeros([len(found), dataset.length], np.int32)
   for row, ids in zip(prefixes, found, strict=True):
-    row[: len(ids)] = ids[: dataset.length]
+    row[: len(ids)] = ids[-dataset.length :]
   return texts, prefixes
 
 
@@ -190,7 +190,9 @@ def _frequent_beginnings(
   dataset: next_tokens.LanguageDataset, size: int, count: int
 ) -> list[np.ndarray]:
   """Returns the `count` most frequent beginnings of `size` words, int32[1 +
-  size] each, START first."""
+  size] each, START first; none if they fill a row."""
+  if size >= dataset.length:
+    return []
   x, _ = dataset.test.pooled().examples(0)
   windows = np.lib.stride_tricks.sliding_window_view(x, size + 1, axis=1)
   windows = windows.reshape(-1, size + 1)

@@ -1,5 +1,6 @@
 """Flags of training a model further at home, and what that is worth."""
 
+import math
 from typing import Any
 
 import tensorflow_federated as tff
@@ -38,6 +39,11 @@ class PersonalizationFlags(flag_groups.FlagGroup):
         f'Expected --{self._steps.name} of at least 0 and '
         f'--{self._batch_size.name} of at least 1, found {self._steps.value} '
         f'and {self._batch_size.value}.'
+      )
+    if not 0 <= self._learning_rate.value < math.inf:
+      raise flag_groups.FlagError(
+        f'Expected --{self._learning_rate.name} of at least 0, found '
+        f'{self._learning_rate.value}.'
       )
     for flag in (self._batch_size, self._learning_rate):
       if flag.present and not self._steps.value:

@@ -15,6 +15,7 @@ from tff_pipelines.data import (
   typed_text,
   vocabularies,
 )
+from tff_pipelines.models import suggestions
 
 _FILES = ('csv', 'jsonl')
 _FETCHED = ('irc_ubuntu', 'shakespeare')
@@ -76,6 +77,15 @@ class TypedTextFlags(flag_groups.FlagGroup):
       'leave malformed rows out, and count them, instead of stopping',
       only_with=files,
     )
+
+  def check(self) -> None:
+    """Refuses a world without somebody to train and somebody to test on."""
+    super().check()
+    if self._people.value < 2:
+      raise flag_groups.FlagError(
+        f'Expected --{self._people.name} of at least 2, found '
+        f'{self._people.value}.'
+      )
 
   @property
   def name(self) -> str:
@@ -142,6 +152,11 @@ class TokenRowFlags(flag_groups.FlagGroup):
       'centrally, which is not private',
       only_with=_WORDS,
     )
+    self._min_people_per_word = define(
+      'min_people_per_word',
+      2,
+      'training people who have to use a word, where words are counted',
+    )
     self._cased = define(
       'cased', False, 'whether upper case counts', only_with=_WORDS
     )
@@ -181,6 +196,27 @@ class TokenRowFlags(flag_groups.FlagGroup):
       identifies_run=False,
     )
 
+  def check(self) -> None:
+    """Refuses a rule for counted words where none are counted."""
+    super().check()
+    if self._min_people_per_word.present and not self._counts_words:
+      instead = (
+        self._vocabulary_path if self._vocabulary_path.value else self._level
+      )
+      raise flag_groups.FlagError(
+        'Expected words that are counted where '
+        f'--{self._min_people_per_word.name} is given, found '
+        f'--{instead.name}={instead.value}, with which it has no effect; '
+        'remove one of them.'
+      )
+
+  @property
+  def _counts_words(self) -> bool:
+    """Whether the vocabulary is counted over the training people's text."""
+    if self._vocabulary_path.value:
+      return False
+    return self.level == 'word' or bool(self._vocabulary_size.value)
+
   @property
   def level(self) -> str:
     """`word` or `character`."""
@@ -200,6 +236,7 @@ class TokenRowFlags(flag_groups.FlagGroup):
       vocabulary = vocabularies.load_list(
         pathlib.Path(self._vocabulary_path.value).expanduser(),
         self._vocabulary_size.value or None,
+        cased=self._cased.value,
       )
     dataset = next_tokens.build(
       name,
@@ -208,6 +245,7 @@ class TokenRowFlags(flag_groups.FlagGroup):
         level=self._level.value,
         length=self._length.value,
         vocabulary_size=self._vocabulary_size.value or None,
+        min_people_per_word=self._min_people_per_word.value,
         cased=self._cased.value,
         max_sentences_per_client=self._max_sentences.value,
         min_sentences_per_client=self._min_sentences.value,
@@ -219,8 +257,19 @@ class TokenRowFlags(flag_groups.FlagGroup):
       seed=seed,
       vocabulary=vocabulary,
     )
+    _check_enough_to_suggest(dataset.vocabulary)
     if not self._example_cache.value:
       return dataset
     path = pathlib.Path(self._example_cache.value).expanduser()
     example_cache.write(path, dataset.train)
     return dataclasses.replace(dataset, train=example_cache.SqlPopulation(path))
+
+
+def _check_enough_to_suggest(vocabulary: vocabularies.Vocabulary) -> None:
+  """Refuses a vocabulary in which a keyboard finds too few suggestions."""
+  least, found = suggestions.NUM_SUGGESTIONS, len(vocabulary.words)
+  if found < least:
+    raise flag_groups.FlagError(
+      f'Expected {least} {vocabulary.level}s or more to suggest, found '
+      f'{found}; give more text or a larger --vocabulary_size.'
+    )

@@ -10,6 +10,7 @@ import tensorflow_federated as tff
 from tff_pipelines.learning import (
   client_states,
   composition,
+  evaluation,
   optimizers,
   scheduled_work,
   schedules,
@@ -98,16 +99,7 @@ def build(
   composition.refuse_secure(
     'scaffold', "passes the clients' controls on", secure_metrics
   )
-  if optimizers.sgd_momentum(client_optimizer, 'scaffold'):
-    raise composition.AlgorithmError(
-      'Expected sgd without momentum at the clients of scaffold, whose '
-      'controls are means of gradients, found some momentum.'
-    )
-  if population_size < max_clients:
-    raise composition.AlgorithmError(
-      f'Expected a population of at least the {max_clients} clients of a '
-      f'cohort, found {population_size}.'
-    )
+  _check(client_optimizer, population_size, max_clients)
   first_weights = composition.initial_weights(model)
   weights_type = first_weights.type_signature.result
   trainable = weights_type.trainable
@@ -126,9 +118,6 @@ def build(
   schedule = schedules.at_clients(client_optimizer, client_schedule)
   aggregate_metrics = composition.metrics_aggregator(secure_metrics)(
     model.finalize_metrics
-  )
-  plain = scheduled_work.plain_training(
-    model, composition.weighting(aggregator)
   )
 
   @tff.tensorflow.computation
@@ -158,39 +147,10 @@ def build(
   def one_more(rounds_done):
     return rounds_done + 1
 
-  @tff.tensorflow.computation(
-    weights_type, trainable, np.float32, data, brought_type
+  train = _build_training(
+    model, client_optimizer, composition.weighting(aggregator), brought_type
   )
-  def train(weights, control, rate, batches, brought):
-    correction = tf.nest.map_structure(tf.subtract, control, brought.own)
-    corrected = shifted_gradients.ShiftedGradients(
-      schedules.FixedRate(client_optimizer, rate), lambda _: correction
-    )
-    result, metrics = plain(corrected, rate, weights, batches)
-    steps = batches.reduce(tf.constant(0.0), lambda n, _: n + 1.0)
-    changes = (steps > 0.0) & (result.update_weight > 0.0)
-
-    def change(update, difference):
-      # TFF's update points down: x - y.
-      mean = update / tf.cast(steps * rate, update.dtype)
-      return tf.where(changes, mean - difference, tf.zeros_like(update))
-
-    changed = tf.nest.map_structure(change, result.update, correction)
-    own = tf.nest.map_structure(tf.add, brought.own, changed)
-    return _Sent(
-      result, changed, client_states.Brought(brought.place, own), metrics
-    )
-
-  @tff.tensorflow.computation(trainable, trainable, np.int32)
-  def next_control(control, mean_change, num_clients):
-    share = tf.cast(num_clients, tf.float32) / float(population_size)
-    return tf.nest.map_structure(
-      lambda c, d: c + tf.cast(share, c.dtype) * d, control, mean_change
-    )
-
-  @tff.tensorflow.computation(tff.types.to_type((np.int32, [max_clients])))
-  def count(handed_in):
-    return tf.reduce_sum(handed_in)
+  next_control = _build_next_control(trainable, max_clients, population_size)
 
   @tff.federated_computation(
     tff.FederatedType(state_type, tff.SERVER),
@@ -216,11 +176,7 @@ def build(
     collected = collect(sent.kept)
     control = tff.federated_map(
       next_control,
-      (
-        state.control,
-        changes.result,
-        tff.federated_map(count, collected.handed_in),
-      ),
+      (state.control, changes.result, collected.handed_in),
     )
     metrics = tff.federated_zip(
       collections.OrderedDict(
@@ -262,3 +218,75 @@ def build(
     no_control,
     max_clients,
   )
+
+
+def _check(
+  client_optimizer: tff.learning.optimizers.Optimizer,
+  population_size: int,
+  max_clients: int,
+) -> None:
+  if optimizers.sgd_momentum(client_optimizer, 'scaffold'):
+    raise composition.AlgorithmError(
+      'Expected sgd without momentum at the clients of scaffold, whose '
+      'controls are means of gradients, found some momentum.'
+    )
+  if population_size < max_clients:
+    raise composition.AlgorithmError(
+      f'Expected a population of at least the {max_clients} clients of a '
+      f'cohort, found {population_size}.'
+    )
+
+
+def _build_training(
+  model: tff.learning.models.FunctionalModel,
+  optimizer: tff.learning.optimizers.Optimizer,
+  weighting: tff.learning.ClientWeighting,
+  brought_type: tff.Type,
+) -> tff.Computation:
+  """(<M, c, rate, B*, Brought(c_i)> -> _Sent), the work of a client."""
+  plain = scheduled_work.plain_training(model, weighting)
+  weights_type = evaluation.weights_type(model)
+  data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
+
+  @tff.tensorflow.computation(
+    weights_type, weights_type.trainable, np.float32, data, brought_type
+  )
+  def train(weights, control, rate, batches, brought):
+    correction = tf.nest.map_structure(tf.subtract, control, brought.own)
+    corrected = shifted_gradients.ShiftedGradients(
+      schedules.FixedRate(optimizer, rate), lambda _: correction
+    )
+    result, metrics = plain(corrected, rate, weights, batches)
+    steps = batches.reduce(tf.constant(0.0), lambda n, _: n + 1.0)
+    changes = (steps > 0.0) & (result.update_weight > 0.0)
+
+    def change(update, server_control):
+      # c_i' - c_i. TFF's update points down: x - y.
+      mean = update / tf.cast(steps * rate, update.dtype)
+      return tf.where(changes, mean - server_control, tf.zeros_like(update))
+
+    changed = tf.nest.map_structure(change, result.update, control)
+    own = tf.nest.map_structure(tf.add, brought.own, changed)
+    return _Sent(
+      result, changed, client_states.Brought(brought.place, own), metrics
+    )
+
+  return train
+
+
+def _build_next_control(
+  control_type: tff.Type, max_clients: int, population_size: int
+) -> tff.Computation:
+  """(<c, mean change, int32[max_clients]> -> c), of who handed in."""
+
+  @tff.tensorflow.computation(
+    control_type, control_type, tff.TensorType(np.int32, [max_clients])
+  )
+  def next_control(control, mean_change, handed_in):
+    num_clients = tf.cast(tf.reduce_sum(handed_in), tf.float32)
+    share = num_clients / float(population_size)
+    return tf.nest.map_structure(
+      lambda c, d: c + tf.cast(share, c.dtype) * d, control, mean_change
+    )
+
+  return next_control

@@ -11,8 +11,9 @@ import functools
 
 import tensorflow as tf
 
-# XLA emits a producer once for each part, and refuses to fuse more than 15.
-_PARTS = 14
+# XLA emits a producer once for each part: more compile longer, and above 15 it
+# refuses to fuse them.
+_PARTS = 8
 # XLA reduces axes up to this size well.
 _SMALL = 32
 

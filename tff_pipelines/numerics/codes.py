@@ -10,7 +10,7 @@ import abc
 from collections.abc import Sequence
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -30,17 +30,12 @@ def num_elements(shapes: Shapes) -> int:
 
 
 class Code(abc.ABC):
-  """Makes messages of vectors, with less in them.
+  """Makes messages of vectors, with less in them."""
 
-  Attributes:
-    is_unbiased: Whether the mean of decoded messages over seeds is the vector.
-    is_linear: Whether, for a common seed, the message of a sum is the sum of
-      the messages; then a message is one vector, and codes can be summed
-      before they are decoded.
-  """
-
-  is_unbiased: ClassVar[bool]
-  is_linear: ClassVar[bool] = False
+  @property
+  @abc.abstractmethod
+  def is_unbiased(self) -> bool:
+    """Whether the mean of decoded messages over seeds is the vector."""
 
   @abc.abstractmethod
   def encode(self, vector: tf.Tensor, seed: tf.Tensor, shapes: Shapes) -> Any:
@@ -73,9 +68,10 @@ class Code(abc.ABC):
 
 
 class LinearCode(Code):
-  """A random linear map; `encode` returns float32[m]."""
+  """A random linear map: with one seed, messages can be summed, then decoded.
 
-  is_linear = True
+  `encode` returns float32[m].
+  """
 
   @abc.abstractmethod
   def encoded_size(self, shapes: Shapes) -> int:
@@ -97,7 +93,7 @@ class Chain(Code):
   second: Code
 
   @property
-  def is_unbiased(self) -> bool:  # type: ignore[override]
+  def is_unbiased(self) -> bool:
     """See base class."""
     return self.first.is_unbiased and self.second.is_unbiased
 

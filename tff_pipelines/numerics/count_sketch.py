@@ -39,8 +39,6 @@ class CountSketch(codes.LinearCode):
   rows: int = 1
   estimate: Estimate = 'median'
 
-  is_unbiased = True
-
   def __post_init__(self) -> None:
     codes.check_fraction(self.fraction)
     if self.rows < 1:
@@ -56,6 +54,11 @@ class CountSketch(codes.LinearCode):
   def width(self, size: int) -> int:
     """Returns w, the buckets of a row for so many coordinates."""
     return max(1, codes.part(size, self.fraction) // self.rows)
+
+  @property
+  def is_unbiased(self) -> bool:
+    """See base class."""
+    return True
 
   def encoded_size(self, shapes: codes.Shapes) -> int:
     """See base class."""

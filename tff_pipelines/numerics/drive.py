@@ -25,6 +25,7 @@ from tff_pipelines.numerics import bit_packing, codes, hadamard, noise_seeds
 
 Scale = Literal['unbiased', 'least_error']
 _ROTATIONS = 2
+_LEAST_BLOCK = 512
 
 
 class Message(NamedTuple):
@@ -57,7 +58,7 @@ class Drive(codes.Code):
       )
 
   @property
-  def is_unbiased(self) -> bool:  # type: ignore[override]
+  def is_unbiased(self) -> bool:
     """See base class."""
     return self.scale == 'unbiased'
 
@@ -67,7 +68,7 @@ class Drive(codes.Code):
     """See base class."""
     del shapes  # A vector like any other.
     size = vector.shape.num_elements()
-    block = hadamard.block_size(size)
+    block = hadamard.block_size(size, _LEAST_BLOCK)
     blocks = hadamard.rotate_blocks(
       vector, block, noise_seeds.split(seed, _ROTATIONS)
     )
@@ -85,7 +86,7 @@ class Drive(codes.Code):
   ) -> tf.Tensor:
     """See base class."""
     size = codes.num_elements(shapes)
-    block = hadamard.block_size(size)
+    block = hadamard.block_size(size, _LEAST_BLOCK)
     count = hadamard.num_blocks(size, block)
     signs = bit_packing.unpack(message.signs, count * block)
     scale = message.scale[:, tf.newaxis]

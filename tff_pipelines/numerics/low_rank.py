@@ -1,4 +1,4 @@
-"""Matrices of low rank: a random factor that a seed tells, and one that travels.
+"""Matrices of low rank: a seed tells one factor, and the other travels.
 
 Of a matrix X, float[p, q] with p >= q (or else of its transpose), B = A^T X
 travels, and is decoded as A B, with A of random signs over sqrt(k), p by k. The
@@ -29,14 +29,17 @@ class LowRank(codes.LinearCode):
 
   rank: int
 
-  is_unbiased = True
-
   def __post_init__(self) -> None:
     if self.rank < 1:
       raise codes.CodeError(
         f'Expected a rank of at least 1, found {self.rank}; matrices of rank 0 '
         'are zero.'
       )
+
+  @property
+  def is_unbiased(self) -> bool:
+    """See base class."""
+    return True
 
   def encoded_size(self, shapes: codes.Shapes) -> int:
     """See base class."""

@@ -46,14 +46,17 @@ class Quantization(codes.Code):
   bits: int
   rotate: bool = True
 
-  is_unbiased = True
-
   def __post_init__(self) -> None:
     if not 1 <= self.bits <= 8:
       raise codes.CodeError(
         f'Expected 1 to 8 bits of a coordinate, found {self.bits}; more than '
         'that are not worth a code.'
       )
+
+  @property
+  def is_unbiased(self) -> bool:
+    """See base class."""
+    return True
 
   def encode(
     self, vector: tf.Tensor, seed: tf.Tensor, shapes: codes.Shapes
@@ -92,7 +95,9 @@ class Quantization(codes.Code):
     size = codes.num_elements(shapes)
     block = hadamard.block_size(size)
     count = hadamard.num_blocks(size, block)
-    levels = tf.cast(bit_packing.unpack(message.levels, count * block), tf.float32)
+    levels = tf.cast(
+      bit_packing.unpack(message.levels, count * block), tf.float32
+    )
     blocks = (
       tf.reshape(levels, [count, block]) * message.step[:, tf.newaxis]
       + message.lowest[:, tf.newaxis]

@@ -38,7 +38,7 @@ class Subsampling(codes.LinearCode):
     codes.check_fraction(self.fraction)
 
   @property
-  def is_unbiased(self) -> bool:  # type: ignore[override]
+  def is_unbiased(self) -> bool:
     """See base class."""
     return self.is_scaled or self.fraction == 1.0
 
@@ -55,8 +55,7 @@ class Subsampling(codes.LinearCode):
       return vector
     prime, (factor, start) = _positions(size, seed)
     index = (factor * tf.range(count, dtype=tf.int64) + start) % prime
-    chosen = tf.gather(tf.pad(vector, [[0, prime - size]]), index)
-    return chosen * (prime / count if self.is_scaled else 1.0)
+    return tf.gather(tf.pad(vector, [[0, prime - size]]), index)
 
   def decode(
     self, message: tf.Tensor, seed: tf.Tensor, shapes: codes.Shapes
@@ -70,7 +69,9 @@ class Subsampling(codes.LinearCode):
     distance = tf.range(size, dtype=tf.int64) + (prime - start)
     turn = (distance % prime) * inverse % prime
     chosen = tf.gather(message, tf.minimum(turn, count - 1))
-    return tf.where(turn < count, chosen, 0.0)
+    # Here, so that what travels has the range of the vector.
+    scale = prime / count if self.is_scaled else 1.0
+    return tf.where(turn < count, chosen * scale, 0.0)
 
 
 class CoinMessage(NamedTuple):
@@ -98,10 +99,13 @@ class CoinSubsampling(codes.Code):
 
   fraction: float
 
-  is_unbiased = True
-
   def __post_init__(self) -> None:
     codes.check_fraction(self.fraction)
+
+  @property
+  def is_unbiased(self) -> bool:
+    """See base class."""
+    return True
 
   def encode(
     self, vector: tf.Tensor, seed: tf.Tensor, shapes: codes.Shapes

@@ -40,10 +40,13 @@ class TopK(codes.Code):
 
   fraction: float
 
-  is_unbiased = False
-
   def __post_init__(self) -> None:
     codes.check_fraction(self.fraction)
+
+  @property
+  def is_unbiased(self) -> bool:
+    """See base class."""
+    return False
 
   def encode(
     self, vector: tf.Tensor, seed: tf.Tensor, shapes: codes.Shapes
@@ -52,7 +55,7 @@ class TopK(codes.Code):
     del seed  # Nothing is drawn.
     size = codes.num_elements(shapes)
     count = codes.part(size, self.fraction)
-    _, places = tf.math.top_k(tf.abs(vector), count, sorted=False)
+    _, places = tf.math.top_k(tf.abs(vector), count)
     # Bits of the last place; one place needs one.
     bits = max(1, (size - 1).bit_length())
     return Message(bit_packing.pack(places, bits), tf.gather(vector, places))

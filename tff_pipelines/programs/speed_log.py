@@ -66,7 +66,7 @@ class SpeedLog:
     rows = [r for r in self._rows if r.examples and r.seconds > 0]
     if not rows:
       return {}
-    middle = statistics.median(r.seconds / r.examples for r in rows)
+    middle = statistics.median_low(r.seconds / r.examples for r in rows)
     rows = [r for r in rows if r.seconds / r.examples < 10 * middle]
     seconds = sum(r.seconds for r in rows)
     rates = {
@@ -92,5 +92,5 @@ def _read(path: pathlib.Path) -> list[RoundSpeed]:
         )
         for row in csv.DictReader(file)
       ]
-  except (OSError, KeyError, TypeError, ValueError):
+  except (OSError, csv.Error, KeyError, TypeError, ValueError):
     return []
