@@ -54,9 +54,9 @@ def weights() -> tuple[np.ndarray]:
   return (table,)
 
 
-# Everyone begins with a; the last two of person p's ten sentences are later.
+# Everyone begins with a; a fifth of the sentences, the last ones, is later.
 SAID = {
-  f'p{p}': ['a b'] * (8 - p) + ['a c'] * (p + 1) + ['a'] for p in range(6)
+  f'p{p}': ['a b'] * (6 + 3 * p) + ['a c'] * (p + 1) + ['a'] for p in range(6)
 }
 
 
@@ -74,10 +74,15 @@ def build(level='word', length=LENGTH, words=WORDS, **choices):
   )
 
 
+def share(word: str, sentences: list[str]) -> float:
+  """How much of what was said is this word."""
+  words = collections.Counter(' '.join(sentences).split())
+  return words[word] / words.total()
+
+
 def recall(sentences: list[str]) -> float:
   """Top-1 of `weights`, which is right about every word but c."""
-  words = collections.Counter(' '.join(sentences).split())
-  return 1 - words['c'] / words.total()
+  return 1 - share('c', sentences)
 
 
 def fitted(dataset) -> dict[str, ngrams.NgramModel]:
@@ -148,8 +153,7 @@ def test_ngrams_are_measured_on_held_out_people(run, dataset):
   unigram, trigram, *_ = run[1].rows
   said = [s for p in dataset.test.client_ids for s in SAID[p]]
   # Ranked by how often it was said: a, b, c, whatever stands before.
-  words = collections.Counter(' '.join(said).split())
-  assert unigram['top1_recall'] == pytest.approx(words['a'] / words.total())
+  assert unigram['top1_recall'] == pytest.approx(share('a', said))
   assert unigram['top3_recall'] == 1
   assert trigram['top1_recall'] == pytest.approx(recall(said))
   assert trigram['seconds'] == unigram['seconds'] > 0
@@ -158,10 +162,14 @@ def test_ngrams_are_measured_on_held_out_people(run, dataset):
 
 def test_later_text_is_that_of_those_who_trained(run, dataset):
   unigram, trigram, local, federated = run[1].rows
-  later = [s for p in dataset.train.client_ids for s in SAID[p][-2:]]
+  later = [
+    s
+    for p in dataset.train.client_ids
+    for s in SAID[p][-round(len(SAID[p]) / 5) :]
+  ]
   assert federated['later_top1_recall'] == pytest.approx(recall(later))
   assert trigram['later_top1_recall'] == pytest.approx(recall(later))
-  assert unigram['later_top1_recall'] == pytest.approx(2 / 3)
+  assert unigram['later_top1_recall'] == pytest.approx(share('a', later))
   assert local['later_top1_recall'] is None
 
 
@@ -202,7 +210,9 @@ def test_suggestions_are_the_three_likeliest_words_of_each_system(run):
   nothing, after_a, *_ = suggestions_in(run[0])
   # The best n-gram model, and what was trained.
   assert list(nothing['suggestions']) == ['trigram', 'federated']
-  logits = {word: float(v) for word, v in zip(WORDS, knows(B, D, E, C)[A:])}
+  logits = {
+    word: float(v) for word, v in zip(WORDS, knows(B, D, E, C)[A:], strict=True)
+  }
   total = sum(np.exp(v) for v in logits.values()) + 4 * np.exp(-9)
   assert after_a['suggestions']['federated'] == [
     [word, pytest.approx(np.exp(logits[word]) / total, abs=1e-5)]
@@ -215,12 +225,13 @@ def test_suggestions_are_the_three_likeliest_words_of_each_system(run):
 
 def test_ngrams_suggest_what_they_hold_likeliest(run, dataset):
   trigram = fitted(dataset)['trigram']
-  *_, after_ab, _ = suggestions_in(run[0])
-  found = trigram.distribution(np.array([[A, B]]))[0]
-  for word, probability in after_ab['suggestions']['trigram']:
-    assert probability == pytest.approx(
-      found[dataset.vocabulary.encode([word])[0]], abs=1e-6
-    )
+  # What begins has the start in all places before it.
+  contexts_ = [[tokens.START] * 2, [tokens.START, A], [A, B], [A, C]]
+  expected = trigram.distribution(np.array(contexts_))
+  for prompt, found in zip(suggestions_in(run[0]), expected, strict=True):
+    for word, probability in prompt['suggestions']['trigram']:
+      (position,) = dataset.vocabulary.encode([word])
+      assert probability == pytest.approx(found[position], abs=1e-6)
 
 
 def test_nothing_trained_and_no_ngrams_are_no_error(dataset, tmp_path):

@@ -99,8 +99,8 @@ def test_note_says_who_gains(personalized):
   assert personalized[1] == [
     'personalization: 10 steps on the earlier text of each of 3 held-out '
     'people change top-1 recall on their later text by +0.0 points on average '
-    '(median person 100.0 % before, 100.0 % after), help 33% and harm 33% of '
-    'them'
+    '(median person 100.0 % before, 100.0 % after), help 33 % and harm 33 % '
+    'of them'
   ]
 
 

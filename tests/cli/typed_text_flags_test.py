@@ -260,7 +260,7 @@ def test_rule_for_counted_characters_is_accepted():
 @pytest.mark.parametrize('argument', ['--cased', '--vocabulary_path=w.txt'])
 def test_flag_of_words_is_refused_for_characters(argument):
   with pytest.raises(
-    flag_groups.FlagError, match='^Expected --level=word where --'
+    flag_groups.FlagError, match=r'^Expected --level=word where --'
   ):
     build('--level=character', argument)
 
@@ -276,7 +276,7 @@ def test_vocabulary_of_marks_alone_is_refused(size):
 def test_vocabulary_too_small_for_three_suggestions_is_refused():
   with pytest.raises(
     flag_groups.FlagError,
-    match='^Expected 3 words or more to suggest, found 2; give',
+    match=r'^Expected 3 words or more to suggest, found 2; give',
   ):
     build('--vocabulary_size=6')
   assert build('--vocabulary_size=7').vocabulary.size == 7
@@ -297,7 +297,7 @@ def test_vocabulary_too_small_for_three_suggestions_is_refused():
   ],
 )
 def test_value_that_makes_no_sense_is_refused(argument, error):
-  with pytest.raises(error, match='^Expected '):
+  with pytest.raises(error, match=r'^Expected '):
     build(argument)
 
 

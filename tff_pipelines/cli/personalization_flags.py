@@ -112,5 +112,6 @@ class PersonalizationFlags(flag_groups.FlagGroup):
       f'by {100 * everyone.mean_gain:+.1f} points on average (median person '
       f'{100 * everyone.before[middle]:.1f} % before, '
       f'{100 * everyone.after[middle]:.1f} % after), '
-      f'help {everyone.helped:.0%} and harm {everyone.harmed:.0%} of them'
+      f'help {100 * everyone.helped:.0f} % and harm '
+      f'{100 * everyone.harmed:.0f} % of them'
     ]

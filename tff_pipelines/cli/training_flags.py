@@ -52,6 +52,12 @@ class OptimizerFlags(flag_groups.FlagGroup):
       'added to the denominator of the adaptive optimizers',
       only_with=(choice, _ADAPTIVE),
     )
+    self._beta_2 = self.define(
+      f'{side}_beta_2',
+      default.beta_2,
+      'how much of the mean of squares is kept from step to step',
+      only_with=(choice, ('adam', 'yogi')),
+    )
     self._scheduled = _ScheduleFlags(self, side) if scheduled else None
 
   def get(self) -> optimizers.OptimizerConfig:
@@ -62,6 +68,7 @@ class OptimizerFlags(flag_groups.FlagGroup):
       learning_rate=self._learning_rate.value,
       momentum=self._momentum.value if is_sgd else 0.0,
       epsilon=self._epsilon.value,
+      beta_2=self._beta_2.value,
     )
 
   def schedule(self, rounds: int) -> schedules.Schedule | None:

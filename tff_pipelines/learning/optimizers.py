@@ -26,12 +26,15 @@ class OptimizerConfig:
     epsilon: Added to the denominator of the adaptive ones, inside its root for
       adagrad (adaptivity; Reddi et al. 2021 call it tau and find 1e-3 a good
       default).
+    beta_2: For adam and yogi only: how much of the mean of squares is kept from
+      step to step (Reddi et al. 2021 take 0.99).
   """
 
   name: Name = 'sgd'
   learning_rate: float = 1.0
   momentum: float = 0.0
   epsilon: float = 1e-3
+  beta_2: float = 0.999
 
   def __post_init__(self) -> None:
     if self.name not in get_args(Name):
@@ -46,6 +49,10 @@ class OptimizerConfig:
     if not 0 <= self.momentum < 1:
       raise OptimizerError(
         f'Expected a momentum from 0 to below 1, found {self.momentum}.'
+      )
+    if not 0 <= self.beta_2 < 1:
+      raise OptimizerError(
+        f'Expected a beta_2 from 0 to below 1, found {self.beta_2}.'
       )
     if self.momentum and self.name != 'sgd':
       raise OptimizerError(
@@ -62,9 +69,9 @@ class OptimizerConfig:
     if self.name == 'adagrad':
       return optimizers.build_adagrad(rate, epsilon=epsilon)
     if self.name == 'adam':
-      return optimizers.build_adam(rate, epsilon=epsilon)
+      return optimizers.build_adam(rate, beta_2=self.beta_2, epsilon=epsilon)
     if self.name == 'yogi':
-      return optimizers.build_yogi(rate, epsilon=epsilon)
+      return optimizers.build_yogi(rate, beta_2=self.beta_2, epsilon=epsilon)
     return optimizers.build_rmsprop(rate, epsilon=epsilon)
 
 
