@@ -13,7 +13,8 @@ Source: Vargaftik, Ben-Basat, Portnoy, Mendelson, Ben-Itzhak, Mitzenmacher 2021,
 rotation is two of Hadamard's, one after the other, in blocks of at least 512
 coordinates. After one, a vector of two unequal coordinates is decoded as one of
 them alone, by every seed; after two, coordinates are close to normal, as the
-theorem needs, and the bias is of the order of 1 / d.
+theorem needs, and the bias, across x, is of the order of 1 / d: of 10^5 seeds
+0.4 % of |x| for (1, 0.5) in a block of 512, the worst that was found.
 """
 
 import dataclasses
