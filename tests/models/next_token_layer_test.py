@@ -14,6 +14,7 @@ from tff_pipelines.models import (
   next_token_layer,
   suggestions,
   tflite_models,
+  transformer,
 )
 
 ARCHITECTURES = {
@@ -21,6 +22,9 @@ ARCHITECTURES = {
   'gru': gru.Gru(40, 5, embedding_size=8, units=16),
   'character_lstm': character_lstm.CharacterLstm(
     40, 5, embedding_size=8, units=16, layers=2
+  ),
+  'transformer': transformer.Transformer(
+    40, 5, embedding_size=8, heads=2, layers=1, hidden=16
   ),
 }
 

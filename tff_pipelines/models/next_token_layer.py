@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tff_pipelines.models import character_lstm, cifg_lstm, gru
+from tff_pipelines.models import character_lstm, cifg_lstm, gru, transformer
 
 if TYPE_CHECKING:
   from tff_pipelines.models import language_models
@@ -22,6 +22,7 @@ ARCHITECTURES = {
   'character_lstm': character_lstm.CharacterLstm,
   'cifg_lstm': cifg_lstm.CifgLstm,
   'gru': gru.Gru,
+  'transformer': transformer.Transformer,
 }
 
 
