@@ -59,6 +59,7 @@ def test_tiny_is_read_from_its_gzipped_copy(real_data_dir):
     (gzip.compress(b'A:\nb\n')[:-9], fetching.DataUnavailableError),
     (gzip.compress(b'A:\nb\n'), fetching.ChecksumMismatchError),
   ],
+  ids=['no gzip', 'cut gzip', 'another gzip'],  # Its bytes hold the time.
 )
 def test_another_file_in_its_place_is_an_error(tmp_path, content, error):
   path = tmp_path / 'shakespeare' / 'tinyshakespeare_input.txt.gz'
