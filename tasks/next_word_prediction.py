@@ -43,7 +43,7 @@ _MODEL = language_model_flags.LanguageModelFlags(embedding_size=48, units=128)
 _NGRAMS = ngram_flags.NgramFlags()
 _SYSTEMS = comparison.ComparisonFlags(
   central_epochs=5,
-  local_epochs=10,
+  local_epochs=30,
   systems=('central', 'local', 'federated'),
 )
 _CLIENT = training_flags.OptimizerFlags(
