@@ -44,6 +44,7 @@ _NGRAMS = ngram_flags.NgramFlags()
 _SYSTEMS = comparison.ComparisonFlags(
   central_epochs=5,
   local_epochs=30,
+  local_people=60,
   systems=('central', 'local', 'federated'),
 )
 _CLIENT = training_flags.OptimizerFlags(

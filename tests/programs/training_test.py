@@ -341,8 +341,9 @@ def test_first_rule_that_applies_gives_the_reason(run):
 
 def test_wall_time_counts_over_all_sessions(run, process, monkeypatch):
   ticks = itertools.count()
-  # Between two looks at this clock a second goes by, so a round takes one.
-  clock = types.SimpleNamespace(monotonic=lambda: float(next(ticks)))
+  # Between two looks at this clock half a second goes by. A round is looked at
+  # before, after its computation and at its end, so it takes a second.
+  clock = types.SimpleNamespace(monotonic=lambda: next(ticks) / 2)
   monkeypatch.setattr(training, 'time', clock)
   given = program(9, checkpoint_every=1, stop_rules=(stop_rules.WallTime(3.0),))
   calls = itertools.count(1)

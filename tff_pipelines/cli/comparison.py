@@ -98,6 +98,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
     central_epochs: int,
     local_epochs: int,
     systems: Sequence[str] = SYSTEMS,
+    local_people: int = 0,
   ):
     super().__init__('The systems to compare')
     self._systems = self.define(
@@ -114,7 +115,7 @@ class ComparisonFlags(flag_groups.FlagGroup):
     )
     self._local_people = self.define(
       'local_people',
-      0,
+      local_people,
       'people of local, drawn at random where there are more; 0 is all',
     )
 
