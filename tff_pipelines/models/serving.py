@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import json
 import pathlib
 from typing import Any
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
 from tff_pipelines.core import errors
-from tff_pipelines.models import text_classifiers
+from tff_pipelines.models import keras_files, text_classifiers
 
 
 class ModelNotFoundError(errors.PipelineError):
@@ -48,7 +47,7 @@ def export(
   )
   keras_model = classifier.to_keras(weights)
   keras_model.save(folder / 'model.keras')
-  _forget_date(folder / 'model.keras')
+  keras_files.forget_date(folder / 'model.keras')
 
   module = tf.Module()
   module.model = keras_model
@@ -94,16 +93,3 @@ def predict(
     'probability'
   ].numpy()
   return [labels[int(p >= 0.5)] for p in probability], probability
-
-
-def _forget_date(path: pathlib.Path) -> None:
-  """Removes the time of saving, so that equal models are equal files."""
-  with zipfile.ZipFile(path) as archive:
-    members = [(info.filename, archive.read(info)) for info in archive.filelist]
-  with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
-    for name, content in members:
-      if name == 'metadata.json':
-        metadata = json.loads(content)
-        metadata.pop('date_saved', None)
-        content = json.dumps(metadata).encode()
-      archive.writestr(zipfile.ZipInfo(name), content)
