@@ -68,11 +68,10 @@ def complete(
   of_people: dict[str, people.ByPerson] = {}
   rows = []
   for name, fit in fitted.items():
-    metrics = fit.evaluate(*dataset.test.pooled().examples(0))
+    metrics, of_people[name] = _of_test(fit, dataset.test)
     metrics[_LATER] = _top1_of(fit, dataset.later)
     metrics['seconds'] = seconds
     rows.append(results.row(name, metrics, outcome.columns))
-    of_people[name] = _ngram_people(fit, dataset.test)
   evaluate = evaluation.build(model)
   evaluate_each = evaluation.build_for_each_client(model)
   for row in outcome.rows:
@@ -107,14 +106,16 @@ def _top1_of(
   return float(fit.evaluate(*later.pooled().examples(0))['top1_recall'])
 
 
-def _ngram_people(
+def _of_test(
   fit: ngrams_lib.NgramModel, test: population.ClientPopulation
-) -> list[dict[str, float]]:
+) -> tuple[dict[str, Any], list[dict[str, float]]]:
+  """Returns the metrics of everyone, and of each person alone."""
   x, y = test.pooled().examples(0)
+  scored = fit.score(x, y)
   groups = np.repeat(np.arange(test.num_clients), test.sizes)
-  found = fit.evaluate(x, y, groups)
-  return [
-    {name: float(found[name][c]) for name in _OF_PEOPLE}
+  of_each = ngrams_lib.measure(y, *scored, groups)
+  return ngrams_lib.measure(y, *scored), [
+    {name: float(of_each[name][c]) for name in _OF_PEOPLE}
     for c in range(test.num_clients)
   ]
 

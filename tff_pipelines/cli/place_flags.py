@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 import tensorflow_federated as tff
 
-from tff_pipelines.cli import flag_groups
+from tff_pipelines.cli import file_flags, flag_groups
 from tff_pipelines.data import (
   fetching,
   grid_world,
@@ -114,12 +114,7 @@ class PlaceFlags(flag_groups.FlagGroup):
 
   def _define_csv(self) -> None:
     define = self.define
-    self._csv_path = define(
-      'csv_path',
-      None,
-      'the file, comma separated (tabs if it ends in .tsv), with a header',
-      only_with=_CSV,
-    )
+    self._file = file_flags.FileFlags(self, ('csv',))
     self._columns = [
       define(f'{name}_column', name, f'column of {what}', only_with=_CSV)
       for name, what in (
@@ -159,15 +154,6 @@ class PlaceFlags(flag_groups.FlagGroup):
       'test_fraction',
       0.2,
       'share of the distinct places that is for testing',
-      only_with=_CSV,
-    )
-    self._encoding = define(
-      'csv_encoding', 'utf-8', 'encoding of the file', only_with=_CSV
-    )
-    self._skip_bad_rows = define(
-      'skip_bad_rows',
-      False,
-      'leave malformed rows out, and count them, instead of stopping',
       only_with=_CSV,
     )
 
@@ -225,7 +211,9 @@ class PlaceFlags(flag_groups.FlagGroup):
   def _knob(self, name: str) -> Any:
     value = self._knobs[name].value
     if (name, value) == ('truth', _IMAGE):
-      return f'image:{_given(self._truth_image, "--truth=image")}'
+      return (
+        f'image:{file_flags.given_path(self._truth_image, "--truth=image")}'
+      )
     return value
 
   def load(self, seed: int) -> population.FederatedDataset:
@@ -247,7 +235,6 @@ class PlaceFlags(flag_groups.FlagGroup):
   def _source(self) -> places_table.PlacesSource:
     client, x, y, value = (column.value for column in self._columns)
     return places_table.PlacesSource(
-      path=_given(self._csv_path, '--dataset=csv'),
       client_column=client,
       x_column=x,
       y_column=y,
@@ -258,8 +245,7 @@ class PlaceFlags(flag_groups.FlagGroup):
       hot_above=self._hot_above.value,
       label_names=place_records.LABEL_NAMES,
       area=self._frame(),
-      encoding=self._encoding.value,
-      skip_bad_rows=self._skip_bad_rows.value,
+      **self._file.source('csv'),
     )
 
   def _frame(self) -> map_frames.MapFrame | None:
@@ -347,13 +333,3 @@ class PlaceModelFlags(flag_groups.FlagGroup):
     return place_models.build(
       self.net(dataset), loss='squared', task='regression', seed=seed
     )
-
-
-def _given(flag: flags.FlagHolder, where: str) -> pathlib.Path:
-  """Returns the path that a flag has to give there."""
-  if not flag.value:
-    raise flag_groups.FlagError(
-      f'Expected --{flag.name} with {where}, found none; give the path of the '
-      'file.'
-    )
-  return pathlib.Path(flag.value).expanduser()

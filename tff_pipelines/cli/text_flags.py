@@ -3,7 +3,7 @@
 from collections.abc import Callable
 import pathlib
 
-from tff_pipelines.cli import flag_groups
+from tff_pipelines.cli import file_flags, flag_groups
 from tff_pipelines.data import (
   fetching,
   messages,
@@ -51,15 +51,7 @@ class LabelledTextFlags(flag_groups.FlagGroup):
     self._people = define(
       'people', 60, 'people of the generated world', only_with=generated
     )
-    self._csv_path = define(
-      'csv_path',
-      None,
-      'the file, comma separated (tabs if it ends in .tsv), with a header',
-      only_with=('dataset', ('csv',)),
-    )
-    self._jsonl_path = define(
-      'jsonl_path', None, 'the file', only_with=('dataset', ('jsonl',))
-    )
+    self._file = file_flags.FileFlags(self, _FILES)
     files = ('dataset', _FILES)
     self._client_column = define(
       'client_column', 'client', 'column of the person', only_with=files
@@ -80,15 +72,6 @@ class LabelledTextFlags(flag_groups.FlagGroup):
       'negative_labels',
       ['ham', '0', 'false', 'no'],
       'values of the label that mean ham',
-      only_with=files,
-    )
-    self._encoding = define(
-      'csv_encoding', 'utf-8', 'encoding of the file', only_with=files
-    )
-    self._skip_bad_rows = define(
-      'skip_bad_rows',
-      False,
-      'leave malformed rows out, and count them, instead of stopping',
       only_with=files,
     )
     self._split = define(
@@ -165,8 +148,8 @@ class LabelledTextFlags(flag_groups.FlagGroup):
       'sms_spam': lambda: sms_spam.load(
         pathlib.Path(self._data_dir.value).expanduser()
       ),
-      'csv': lambda: tabular.load_csv(self._source(self._csv_path)),
-      'jsonl': lambda: tabular.load_jsonl(self._source(self._jsonl_path)),
+      'csv': lambda: tabular.load_csv(self._source()),
+      'jsonl': lambda: tabular.load_jsonl(self._source()),
     }
     return sources[self._dataset.value]()
 
@@ -177,21 +160,14 @@ class LabelledTextFlags(flag_groups.FlagGroup):
       messages.MessageWorld(num_people=self._people.value), seed
     )
 
-  def _source(self, path) -> tabular.TabularSource:
-    if not path.value:
-      raise flag_groups.FlagError(
-        f'Expected --{path.name} with --dataset={self._dataset.value}, found '
-        'none; give the path of the file.'
-      )
+  def _source(self) -> tabular.TabularSource:
     return tabular.TabularSource(
-      path=pathlib.Path(path.value).expanduser(),
       client_column=self._client_column.value,
       text_column=self._text_column.value,
       label_column=self._label_column.value,
       positive_labels=tuple(self._positive_labels.value),
       negative_labels=tuple(self._negative_labels.value),
-      encoding=self._encoding.value,
-      skip_bad_rows=self._skip_bad_rows.value,
+      **self._file.source(self._dataset.value),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import dataclasses
 import pathlib
 
-from tff_pipelines.cli import flag_groups
+from tff_pipelines.cli import file_flags, flag_groups
 from tff_pipelines.data import (
   dialects,
   example_cache,
@@ -49,15 +49,7 @@ class TypedTextFlags(flag_groups.FlagGroup):
       'people of the generated world',
       only_with=('dataset', ('dialects',)),
     )
-    self._csv_path = define(
-      'csv_path',
-      None,
-      'the file, comma separated (tabs if it ends in .tsv), with a header',
-      only_with=('dataset', ('csv',)),
-    )
-    self._jsonl_path = define(
-      'jsonl_path', None, 'the file', only_with=('dataset', ('jsonl',))
-    )
+    self._file = file_flags.FileFlags(self, _FILES)
     files = ('dataset', _FILES)
     self._client_column = define(
       'client_column', 'person', 'column of the person', only_with=files
@@ -66,15 +58,6 @@ class TypedTextFlags(flag_groups.FlagGroup):
       'text_column',
       'text',
       "column of the text; a person's texts are in the order of time",
-      only_with=files,
-    )
-    self._encoding = define(
-      'csv_encoding', 'utf-8', 'encoding of the file', only_with=files
-    )
-    self._skip_bad_rows = define(
-      'skip_bad_rows',
-      False,
-      'leave malformed rows out, and count them, instead of stopping',
       only_with=files,
     )
 
@@ -100,8 +83,8 @@ class TypedTextFlags(flag_groups.FlagGroup):
       ),
       'irc_ubuntu': lambda: irc_ubuntu.load(self._folder),
       'shakespeare': lambda: shakespeare.load(self._folder),
-      'csv': lambda: typed_text.load_csv(self._source(self._csv_path)),
-      'jsonl': lambda: typed_text.load_jsonl(self._source(self._jsonl_path)),
+      'csv': lambda: typed_text.load_csv(self._source()),
+      'jsonl': lambda: typed_text.load_jsonl(self._source()),
     }
     return sources[self.name]()
 
@@ -109,18 +92,11 @@ class TypedTextFlags(flag_groups.FlagGroup):
   def _folder(self) -> pathlib.Path:
     return pathlib.Path(self._data_dir.value).expanduser()
 
-  def _source(self, path) -> typed_text.TextSource:
-    if not path.value:
-      raise flag_groups.FlagError(
-        f'Expected --{path.name} with --dataset={self.name}, found none; give '
-        'the path of the file.'
-      )
+  def _source(self) -> typed_text.TextSource:
     return typed_text.TextSource(
-      path=pathlib.Path(path.value).expanduser(),
       client_column=self._client_column.value,
       text_column=self._text_column.value,
-      encoding=self._encoding.value,
-      skip_bad_rows=self._skip_bad_rows.value,
+      **self._file.source(self.name),
     )
 
 

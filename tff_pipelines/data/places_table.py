@@ -132,6 +132,7 @@ def load(
   contents = row_files.read(source.path, source.encoding)
   collected = row_files.collect(
     source.path,
+    'csv',
     contents,
     row_files.csv_rows(source.path, contents, source.columns),
     functools.partial(_interpret, source),
@@ -154,9 +155,6 @@ def load(
     test=test.population(),
     label_names=source.label_names if source.target == 'hot' else (),
     provenance={
-      'source': 'csv',
-      'file': source.path.name,
-      'sha256': contents.sha256,
       **collected.provenance,
       'target': source.target,
       'hot_above': source.hot_above,
@@ -172,10 +170,8 @@ def _interpret(
   source: PlacesSource, row: row_files.Row
 ) -> tuple[str, float, float, float]:
   """Returns the client (stripped), the two coordinates and the value."""
-  # Stripped, so that no one is two clients, each with a privacy of their own.
-  client = row.values[0].strip()
-  row_files.check_text(
-    source.path, row.line, f'client in {source.client_column!r}', client
+  client = row_files.check_name(
+    source.path, row.line, f'client in {source.client_column!r}', row.values[0]
   )
   x, y = (_number(source, row, position, 'a coordinate') for position in (1, 2))
   if source.area is not None and not source.area.encloses(np.array([[x, y]])):

@@ -99,8 +99,9 @@ class Collected(Generic[Kept]):
 
   Attributes:
     rows: What `interpret` returned, in the order of the file.
-    provenance: rows_read (bad ones included) and skipped_rows: for each reason
-      its count and the first_line where it occurred.
+    provenance: source (the format), file (its name), sha256, rows_read (bad
+      ones included) and skipped_rows: for each reason its count and the
+      first_line where it occurred.
   """
 
   rows: list[Kept]
@@ -165,6 +166,16 @@ def check_text(path: pathlib.Path, line: int, what: str, text: str) -> None:
       f"{shown(text)}; pass the file's real encoding as --csv_encoding, or "
       'correct the row',
     )
+
+
+def check_name(path: pathlib.Path, line: int, what: str, name: str) -> str:
+  """Returns the name of a client, stripped, if `check_text` accepts it.
+
+  Stripped, so that no one is two clients, each with a privacy of their own.
+  """
+  stripped = name.strip()
+  check_text(path, line, what, stripped)
+  return stripped
 
 
 def read(path: pathlib.Path, encoding: str) -> Contents:
@@ -249,6 +260,7 @@ def csv_rows(
 
 def collect(
   path: pathlib.Path,
+  source: str,
   contents: Contents,
   rows: Rows,
   interpret: Callable[[Row], Kept],
@@ -260,6 +272,7 @@ def collect(
 
   Args:
     path: The file.
+    source: Its format, for the provenance.
     contents: What is in it.
     rows: Its rows.
     interpret: Returns what a row means, or raises MalformedRowError.
@@ -300,7 +313,14 @@ def collect(
     )
     raise NoRowsError(f'Expected rows in {path}, found {found}; add {what}.')
   return Collected(
-    kept, {'rows_read': len(kept) + num_skipped, 'skipped_rows': skipped}
+    kept,
+    {
+      'source': source,
+      'file': path.name,
+      'sha256': contents.sha256,
+      'rows_read': len(kept) + num_skipped,
+      'skipped_rows': skipped,
+    },
   )
 
 

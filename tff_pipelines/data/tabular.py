@@ -127,6 +127,7 @@ def _collect(
   """Interprets rows of either format; counts or raises what is wrong."""
   collected = row_files.collect(
     source.path,
+    kind,
     contents,
     rows,
     functools.partial(_interpret, source),
@@ -139,12 +140,7 @@ def _collect(
     labels=np.array(labels, np.int32),
     clients=clients,
     label_names=source.label_names,
-    provenance={
-      'source': kind,
-      'file': source.path.name,
-      'sha256': contents.sha256,
-      **collected.provenance,
-    },
+    provenance=collected.provenance,
   )
 
 
@@ -161,10 +157,8 @@ def _interpret(
     ((str, int), (str,), (str, int, float, bool)),
   )
   person, text, label = row.values
-  # Stripped, so that no one is two clients, each with a privacy of their own.
-  person = str(person).strip()
-  row_files.check_text(
-    path, line, f'person in {source.client_column!r}', person
+  person = row_files.check_name(
+    path, line, f'person in {source.client_column!r}', str(person)
   )
   row_files.check_text(path, line, f'text in {source.text_column!r}', text)
   meaning = source.words.meaning(label)

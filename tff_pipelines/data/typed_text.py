@@ -123,6 +123,7 @@ def _collect(
   """Interprets rows of either format; counts or raises what is wrong."""
   collected = row_files.collect(
     source.path,
+    kind,
     contents,
     rows,
     functools.partial(_interpret, source),
@@ -133,12 +134,7 @@ def _collect(
   return TypedText(
     texts=texts,
     clients=clients,
-    provenance={
-      'source': kind,
-      'file': source.path.name,
-      'sha256': contents.sha256,
-      **collected.provenance,
-    },
+    provenance=collected.provenance,
   )
 
 
@@ -149,10 +145,8 @@ def _interpret(source: TextSource, row: row_files.Row) -> tuple[str, str]:
     path, line, source.columns, row.values, ((str, int), (str,))
   )
   person, text = row.values
-  # Stripped, so that no one is two clients, each with a privacy of their own.
-  person = str(person).strip()
-  row_files.check_text(
-    path, line, f'person in {source.client_column!r}', person
+  person = row_files.check_name(
+    path, line, f'person in {source.client_column!r}', str(person)
   )
   row_files.check_text(path, line, f'text in {source.text_column!r}', text)
   return person, text

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.core import errors
+from tff_pipelines.learning import scheduled_work, schedules
 
 Aggregator = (
   tff.aggregators.UnweightedAggregationFactory
@@ -80,6 +81,44 @@ def compose(
     work,
     weighted(aggregator).create(update, tff.TensorType(np.float32)),
     templates.build_apply_optimizer_finalizer(server_optimizer, weights),
+  )
+
+
+def compose_training(
+  model: tff.learning.models.FunctionalModel,
+  train: scheduled_work.Train,
+  aggregator: Aggregator,
+  *,
+  client_optimizer: tff.learning.optimizers.Optimizer,
+  server_optimizer: tff.learning.optimizers.Optimizer,
+  client_schedule: schedules.Schedule | None,
+  server_schedule: schedules.Schedule | None,
+  secure_metrics: bool,
+) -> tff.learning.templates.LearningProcess:
+  """Composes what `compose` does, around clients that train in their own way.
+
+  Args:
+    model: The model.
+    train: What clients do at the rate of the round.
+    aggregator: Of what they send.
+    client_optimizer: The clients', at its own rate without a schedule.
+    server_optimizer: The server's, likewise.
+    client_schedule: The clients' rate by round.
+    server_schedule: The server's.
+    secure_metrics: Whether training metrics are secure sums.
+  """
+  work = scheduled_work.build(
+    model,
+    client_optimizer,
+    schedules.at_clients(client_optimizer, client_schedule),
+    train,
+    metrics_aggregator(secure_metrics),
+  )
+  return compose(
+    model,
+    work,
+    aggregator,
+    schedules.at_server(server_optimizer, server_schedule),
   )
 
 

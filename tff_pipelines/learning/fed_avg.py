@@ -15,8 +15,7 @@ def build(
   *,
   client_optimizer: tff.learning.optimizers.Optimizer,
   server_optimizer: tff.learning.optimizers.Optimizer,
-  aggregator: tff.aggregators.UnweightedAggregationFactory
-  | tff.aggregators.WeightedAggregationFactory,
+  aggregator: composition.Aggregator,
   client_schedule: schedules.Schedule | None = None,
   server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
@@ -45,9 +44,6 @@ def build(
   Reference: McMahan et al. 2017, algorithm 1; Reddi et al. 2021, algorithm 1
   for the server optimizer.
   """
-  is_weighted = isinstance(
-    aggregator, tff.aggregators.WeightedAggregationFactory
-  )
   of_metrics = composition.metrics_aggregator(secure_metrics)
   server_optimizer = schedules.at_server(server_optimizer, server_schedule)
   if attack is not None or client_schedule is not None:
@@ -72,7 +68,7 @@ def build(
     return composition.compose(model, work, aggregator, server_optimizer)
   algorithm = (
     tff.learning.algorithms.build_weighted_fed_avg
-    if is_weighted
+    if composition.is_weighted(aggregator)
     else tff.learning.algorithms.build_unweighted_fed_avg
   )
   return algorithm(

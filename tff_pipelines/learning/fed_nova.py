@@ -74,22 +74,19 @@ def build(
       metrics,
     )
 
-  work = scheduled_work.build(
+  return composition.compose_training(
     model,
-    client_optimizer,
-    schedules.at_clients(client_optimizer, client_schedule),
     train,
-    composition.metrics_aggregator(secure_metrics),
-  )
-  return composition.compose(
-    model,
-    work,
     scaled_mean.ScaledMeanFactory(
       composition.weighted(aggregator),
       lambda update, steps: update * tf.cast(steps, update.dtype),
       'effective_steps',
     ),
-    schedules.at_server(server_optimizer, server_schedule),
+    client_optimizer=client_optimizer,
+    server_optimizer=server_optimizer,
+    client_schedule=client_schedule,
+    server_schedule=server_schedule,
+    secure_metrics=secure_metrics,
   )
 
 

@@ -62,16 +62,13 @@ def build(
     pulled = shifted_gradients.ShiftedGradients(optimizer, pull)
     return plain(pulled, rate, weights, batches)
 
-  work = scheduled_work.build(
+  return composition.compose_training(
     model,
-    client_optimizer,
-    schedules.at_clients(client_optimizer, client_schedule),
     train,
-    composition.metrics_aggregator(secure_metrics),
-  )
-  return composition.compose(
-    model,
-    work,
     aggregator,
-    schedules.at_server(server_optimizer, server_schedule),
+    client_optimizer=client_optimizer,
+    server_optimizer=server_optimizer,
+    client_schedule=client_schedule,
+    server_schedule=server_schedule,
+    secure_metrics=secure_metrics,
   )

@@ -93,16 +93,9 @@ def build(
       metrics,
     )
 
-  work = scheduled_work.build(
+  return composition.compose_training(
     model,
-    client_optimizer,
-    schedules.at_clients(client_optimizer, client_schedule),
     train,
-    composition.metrics_aggregator(secure_metrics),
-  )
-  return composition.compose(
-    model,
-    work,
     scaled_mean.ScaledMeanFactory(
       composition.weighted(aggregator),
       lambda update, curvature: tf.math.divide_no_nan(
@@ -110,7 +103,11 @@ def build(
       ),
       'curvature',
     ),
-    schedules.at_server(server_optimizer, server_schedule),
+    client_optimizer=client_optimizer,
+    server_optimizer=server_optimizer,
+    client_schedule=client_schedule,
+    server_schedule=server_schedule,
+    secure_metrics=secure_metrics,
   )
 
 

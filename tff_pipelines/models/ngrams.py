@@ -206,42 +206,64 @@ class NgramModel:
       groups: int[n], from 0: whose row it is, to measure each group alone.
 
     Returns:
-      num_tokens and num_words, the places with a label and with a word for
-      one; loss, the mean over tokens, natural logarithm, and its perplexity;
-      top1_recall and top3_recall, over places with a word and among words
-      (ties count for the label). Numbers; or, of groups, float64[num_groups],
-      up to the largest there is. NaN where there is nothing.
+      As `measure`.
 
     Raises:
       NgramError: As `score`, or if there is not one group a row.
     """
-    losses, ranks = self.score(x, y)
-    rows = np.zeros(len(losses), np.int64) if groups is None else groups
-    rows = np.asarray(rows, np.int64)
-    if rows.shape != (len(losses),) or (len(rows) and rows.min() < 0):
-      raise NgramError(
-        f'Expected a group from 0 for each of {len(losses)} rows, found shape '
-        f'{list(rows.shape)}; number whose row each is.'
-      )
-    count = 1 if groups is None else int(rows.max(initial=-1)) + 1
+    return measure(y, *self.score(x, y), groups)
 
-    def total(values: np.ndarray) -> np.ndarray:
-      return np.bincount(rows, values.sum(axis=1), minlength=count)
 
-    num_tokens, num_words = total(np.asarray(y) > 0), total(ranks >= 0)
-    with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
-      loss = total(losses) / num_tokens
-      metrics = {
-        'num_tokens': num_tokens,
-        'num_words': num_words,
-        'loss': loss,
-        'perplexity': np.exp(loss),
-        'top1_recall': total(ranks == 0) / num_words,
-        'top3_recall': total((ranks >= 0) & (ranks < 3)) / num_words,
-      }
-    if groups is not None:
-      return metrics
-    return {name: float(values[0]) for name, values in metrics.items()}
+def measure(
+  y: np.ndarray,
+  losses: np.ndarray,
+  ranks: np.ndarray,
+  groups: np.ndarray | None = None,
+) -> dict[str, Any]:
+  """Returns the metrics of scored rows.
+
+  Args:
+    y: int32[n, length], the labels; 0 where nothing is predicted.
+    losses: float64[n, length], as `NgramModel.score` returns them.
+    ranks: int64[n, length], likewise.
+    groups: int[n], from 0: whose row it is, to measure each group alone.
+
+  Returns:
+    num_tokens and num_words, the places with a label and with a word for one;
+    loss, the mean over tokens, natural logarithm, and its perplexity;
+    top1_recall and top3_recall, over places with a word and among words (ties
+    count for the label). Numbers; or, of groups, float64[num_groups], up to the
+    largest there is. NaN where there is nothing.
+
+  Raises:
+    NgramError: If there is not one group a row.
+  """
+  rows = np.zeros(len(losses), np.int64) if groups is None else groups
+  rows = np.asarray(rows, np.int64)
+  if rows.shape != (len(losses),) or (len(rows) and rows.min() < 0):
+    raise NgramError(
+      f'Expected a group from 0 for each of {len(losses)} rows, found shape '
+      f'{list(rows.shape)}; number whose row each is.'
+    )
+  count = 1 if groups is None else int(rows.max(initial=-1)) + 1
+
+  def total(values: np.ndarray) -> np.ndarray:
+    return np.bincount(rows, values.sum(axis=1), minlength=count)
+
+  num_tokens, num_words = total(np.asarray(y) > 0), total(ranks >= 0)
+  with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
+    loss = total(losses) / num_tokens
+    metrics = {
+      'num_tokens': num_tokens,
+      'num_words': num_words,
+      'loss': loss,
+      'perplexity': np.exp(loss),
+      'top1_recall': total(ranks == 0) / num_words,
+      'top3_recall': total((ranks >= 0) & (ranks < 3)) / num_words,
+    }
+  if groups is not None:
+    return metrics
+  return {name: float(values[0]) for name, values in metrics.items()}
 
 
 def fit(
