@@ -7,7 +7,7 @@ import pytest
 
 from tff_pipelines.core import errors, participation
 
-SCHEMES = ('uniform', 'poisson', 'cyclic')
+SCHEMES = ('uniform', 'poisson', 'cyclic', 'diurnal')
 
 
 def hoeffding_bound(num_draws: int, false_alarm: float = 1e-9) -> float:
@@ -28,17 +28,18 @@ def cohorts(
     ('uniform', ([1, 4, 3], [8, 2, 4])),
     ('poisson', ([1, 2, 5, 7, 8], [2, 3])),
     ('cyclic', ([0, 9, 6], [5, 8, 4])),
+    ('diurnal', ([3, 1, 0], [4, 1, 2])),
   ],
 )
 def test_known_cohorts(scheme, expected):
-  chosen = participation.Participation(10, 3, scheme)
+  chosen = participation.Participation(10, 3, scheme, 8, 0.4)
   np.testing.assert_array_equal(chosen.select(0, 1), expected[0])
   np.testing.assert_array_equal(chosen.select(0, 2), expected[1])
 
 
-@pytest.mark.parametrize('scheme', ['uniform', 'cyclic'])
+@pytest.mark.parametrize('scheme', ['uniform', 'cyclic', 'diurnal'])
 def test_a_cohort_has_clients_per_round_distinct_clients(scheme):
-  chosen = participation.Participation(20, 7, scheme)
+  chosen = participation.Participation(20, 7, scheme, awake_share=0.4)
   for cohort in cohorts(chosen, 50):
     assert cohort.dtype == np.int64
     assert len(cohort) == len(set(cohort)) == 7
@@ -59,9 +60,9 @@ def test_a_population_of_one_takes_part(scheme):
 
 @pytest.mark.parametrize('scheme', SCHEMES)
 def test_a_cohort_is_a_pure_function_of_seed_and_round(scheme):
-  chosen = participation.Participation(30, 10, scheme)
+  chosen = participation.Participation(40, 10, scheme)
   forwards = cohorts(chosen, 6)
-  equal = participation.Participation(30, 10, scheme)
+  equal = participation.Participation(40, 10, scheme)
   backwards = [equal.select(0, r) for r in range(6, 0, -1)]
   for one, other in zip(forwards, reversed(backwards), strict=True):
     np.testing.assert_array_equal(one, other)
@@ -144,13 +145,67 @@ def test_sampling_rate_and_separation():
   assert (everyone.sampling_rate, everyone.separation) == (1.0, 1)
 
 
+def test_a_day_by_hand():
+  # 8 clients, 2 awake at once, a day of 4 rounds.
+  chosen = participation.Participation(8, 1, 'diurnal', 4, 0.25)
+  days = [chosen.awake(r).tolist() for r in range(1, 9)]
+  assert days[:4] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+  assert days[4:] == days[:4]
+
+
+def test_midnight_divides_nobody():
+  chosen = participation.Participation(5, 1, 'diurnal', 5, 0.4)
+  assert chosen.awake(5).tolist() == [4, 0]
+
+
+@pytest.mark.parametrize(
+  ('population_size', 'day_rounds', 'awake_share'),
+  [(12, 24, 0.25), (7, 3, 0.5), (100, 10, 0.33), (3, 1, 1.0), (5, 8, 0.01)],
+)
+def test_every_cohort_is_awake(population_size, day_rounds, awake_share):
+  chosen = participation.Participation(
+    population_size, 1, 'diurnal', day_rounds, awake_share
+  )
+  for round_num, cohort in enumerate(cohorts(chosen, 3 * day_rounds), 1):
+    awake = chosen.awake(round_num)
+    assert len(set(awake)) == len(awake) == chosen.num_awake
+    assert set(cohort) <= set(awake)
+    np.testing.assert_array_equal(awake, chosen.awake(round_num + day_rounds))
+
+
+def test_everyone_is_awake_for_its_share_of_the_day():
+  chosen = participation.Participation(24, 1, 'diurnal', 12, 0.25)
+  hours = np.zeros(24, int)
+  for round_num in range(1, 13):
+    hours[chosen.awake(round_num)] += 1
+  np.testing.assert_array_equal(hours, 3)
+
+
+def test_among_the_awake_every_subset_is_drawn_equally_often():
+  chosen = participation.Participation(8, 2, 'diurnal', 1, 0.5)
+  num_rounds = 2000
+  counts = collections.Counter(
+    frozenset(cohort.tolist()) for cohort in cohorts(chosen, num_rounds)
+  )
+  bound = hoeffding_bound(num_rounds)  # 0.073 of 1/6; 6 false alarms in 1e9
+  for subset in itertools.combinations(range(4), 2):
+    assert abs(counts[frozenset(subset)] / num_rounds - 1 / 6) < bound
+
+
+@pytest.mark.parametrize('scheme', ['uniform', 'poisson', 'cyclic'])
+def test_without_a_day_everyone_is_awake(scheme):
+  chosen = participation.Participation(6, 2, scheme)
+  assert chosen.num_awake == 6
+  np.testing.assert_array_equal(chosen.awake(5), np.arange(6))
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
     (
       (10, 3, 'random'),
       'Expected a participation scheme out of uniform, poisson, cyclic, '
-      "everyone, found 'random'.",
+      "everyone, diurnal, found 'random'.",
     ),
     (
       (10, 11),
@@ -172,6 +227,25 @@ def test_sampling_rate_and_separation():
       'Expected clients_per_round to be the population of 10 under the scheme '
       'everyone, found 3; choose the scheme uniform for fewer.',
     ),
+    (
+      (10, 3, 'diurnal', 0),
+      'Expected a day of at least 1 round, found 0.',
+    ),
+    (
+      (10, 3, 'diurnal', 24, 0.0),
+      'Expected clients who are awake for a share of the day above 0 and up to '
+      '1, found 0.0.',
+    ),
+    (
+      (10, 3, 'diurnal', 24, 1.1),
+      'Expected clients who are awake for a share of the day above 0 and up to '
+      '1, found 1.1.',
+    ),
+    (
+      (10, 3, 'diurnal', 24, 0.2),
+      'Expected at most the 2 of 10 clients who are awake at once in a round, '
+      'found 3; choose fewer, or let them be awake for longer.',
+    ),
   ],
 )
 def test_what_cannot_be_carried_out_is_refused(arguments, message):
@@ -188,15 +262,15 @@ def test_round_0_is_the_initial_state_and_has_no_cohort(scheme):
   assert str(raised.value) == 'Expected a round_num of at least 1, found 0.'
 
 
-@pytest.mark.parametrize('scheme', ['uniform', 'poisson', 'cyclic'])
+@pytest.mark.parametrize('scheme', SCHEMES)
 def test_no_cohort_is_larger_than_the_largest(scheme):
-  chosen = participation.Participation(12, 5, scheme)
+  chosen = participation.Participation(12, 5, scheme, awake_share=0.5)
   sizes = [len(chosen.select(0, r)) for r in range(1, 200)]
   assert max(sizes) <= chosen.max_clients_per_round
   assert chosen.max_clients_per_round == (12 if scheme == 'poisson' else 5)
 
 
-@pytest.mark.parametrize('scheme', ['uniform', 'poisson'])
+@pytest.mark.parametrize('scheme', ['uniform', 'poisson', 'diurnal'])
 def test_another_attempt_has_another_cohort(scheme):
   chosen = participation.Participation(1000, 100, scheme)
   cohorts = [tuple(chosen.select(3, 7, attempt)) for attempt in range(3)]

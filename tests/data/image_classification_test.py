@@ -6,6 +6,7 @@ import pytest
 
 from tff_pipelines.core import errors
 from tff_pipelines.data import (
+  feature_shift,
   image_classification,
   image_records,
   mnist,
@@ -72,7 +73,7 @@ def test_each_writer_has_their_own_images_in_order():
 
 
 def test_a_partitioner_deals_the_training_images():
-  dealer = partitioners.Partitioner(4, 'k_labels', labels_per_client=1)
+  dealer = partitioners.Partitioner(4, 'shards', shards_per_client=1)
   dataset = build(partitioner=dealer)
   expected = dealer.partition(source().train.labels, 0)
   assert dataset.train.client_ids == tuple(expected)
@@ -80,10 +81,13 @@ def test_a_partitioner_deals_the_training_images():
     assert images(dataset.train, client) == rows.tolist()
   assert dataset.provenance['partition'] == {
     'num_clients': 4,
-    'scheme': 'k_labels',
+    'scheme': 'shards',
     'alpha': 0.3,
+    'shards_per_client': 1,
     'labels_per_client': 1,
+    'class_share': 0.9,
     'sigma': 1.0,
+    'exponent': 1.5,
   }
 
 
@@ -139,6 +143,45 @@ def test_more_clients_than_images_are_refused():
     build(test_clients=6)
 
 
+# Images that differ to look at.
+
+
+SHIFT = feature_shift.FeatureShift('brightness', 1.0)
+
+
+def test_shifted_clients_hold_the_same_digits():
+  plain, shifted = build(), build(shift=SHIFT)
+  assert shifted.train.client_ids == plain.train.client_ids
+  for client in range(3):
+    before, labels = plain.train.examples(client)
+    after, same_labels = shifted.train.examples(client)
+    np.testing.assert_array_equal(same_labels, labels)
+    assert np.any(after != before)
+  assert shifted.provenance['feature_shift'] == {
+    'kind': 'brightness',
+    'strength': 1.0,
+  }
+
+
+def test_shifted_test_images_do_not_depend_on_who_is_dealt_them():
+  """Otherwise the number of test clients would matter to metrics."""
+  shifted = build(shift=SHIFT, test_clients=1)
+  pixels, _ = shifted.test.examples(0)
+  plain, _ = build(test_clients=1).test.examples(0)
+  # Each has a shift of its own: no two of these five grow alike.
+  assert len(set((pixels - plain)[:, 0].round(6))) == 5
+
+
+def test_a_test_writer_has_one_shift():
+  shifted = build(shift=SHIFT, partitioner=None)
+  plain = build(partitioner=None)
+  pixels, _ = shifted.test.examples(0)
+  before, _ = plain.test.examples(0)
+  contrasts = np.diff(pixels[:, 0]) / np.diff(before[:, 0])
+  assert np.ptp(contrasts) < 1e-3
+  assert np.all((contrasts > 0.5) & (contrasts < 2))
+
+
 # The populations that experiments are made on.
 
 
@@ -161,13 +204,25 @@ def test_3383_clients_have_17_or_18_images_each(real):
 
 
 def test_two_shards_of_600_clients_leave_most_with_two_labels(real):
-  dealer = partitioners.Partitioner(100, 'k_labels', labels_per_client=2)
+  dealer = partitioners.Partitioner(100, 'shards', shards_per_client=2)
   dataset = deal(real, dealer)
   assert dataset.train.sizes.tolist() == [600] * 100
   labels = [len(np.unique(dataset.train.examples(c)[1])) for c in range(100)]
   # 200 shards of 300; at most 9 of them hold a border between two labels.
   assert sum(count > 2 for count in labels) <= 9
   assert max(labels) <= 4
+
+
+@pytest.mark.parametrize('class_share', [0.9, 1.0])
+def test_ten_clients_have_a_digit_each(real, class_share):
+  dealer = partitioners.Partitioner(10, 'class_share', class_share=class_share)
+  dataset = deal(real, dealer)
+  # As many as there are fives, the rarest digit.
+  assert dataset.train.sizes.tolist() == [5421] * 10
+  shares = [
+    np.mean(dataset.train.examples(digit)[1] == digit) for digit in range(10)
+  ]
+  np.testing.assert_allclose(shares, class_share, atol=1 / 5421)
 
 
 def test_writers_draw_every_digit(real):

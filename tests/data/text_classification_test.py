@@ -93,8 +93,11 @@ def test_texts_of_nobody_are_dealt(tiny):
     'num_clients': 4,
     'scheme': 'dirichlet',
     'alpha': 0.5,
-    'labels_per_client': 2,
+    'shards_per_client': 2,
+    'labels_per_client': 1,
+    'class_share': 0.9,
     'sigma': 1.0,
+    'exponent': 1.5,
   }
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 import pathlib
 
-from tff_pipelines.cli import file_flags, flag_groups
+from tff_pipelines.cli import file_flags, flag_groups, partition_flags
 from tff_pipelines.data import (
   fetching,
   messages,
-  partitioners,
   sms_spam,
   tabular,
   text_classification,
@@ -84,38 +83,12 @@ class LabelledTextFlags(flag_groups.FlagGroup):
     self._test_fraction = define(
       'test_fraction', 0.2, 'that share', only_with=('split', ('random',))
     )
-    dealt = ('dataset', _WITHOUT_PEOPLE)
-    self._num_clients = define(
-      'num_clients',
-      100,
-      'people to deal the texts to, where the data name none',
-      only_with=dealt,
-    )
-    self._partition = define(
-      'partition',
-      'dirichlet',
-      'how: evenly; by a skewed share of each label; so many labels a client; '
-      'sizes of a log-normal distribution',
-      choices=('iid', 'dirichlet', 'k_labels', 'log_normal'),
-      only_with=dealt,
-    )
-    self._alpha = define(
-      'dirichlet_alpha',
-      0.3,
-      'small is more uneven',
-      only_with=('partition', ('dirichlet',)),
-    )
-    self._labels_per_client = define(
-      'labels_per_client',
-      1,
-      'shards of one label a client',
-      only_with=('partition', ('k_labels',)),
-    )
-    self._sigma = define(
-      'log_normal_sigma',
-      1.0,
-      'spread of the sizes',
-      only_with=('partition', ('log_normal',)),
+    self._partition = partition_flags.PartitionFlags(
+      self,
+      what='texts, where the data name no people',
+      scheme='dirichlet',
+      num_clients=100,
+      only_with=('dataset', _WITHOUT_PEOPLE),
     )
 
   def load(
@@ -123,21 +96,13 @@ class LabelledTextFlags(flag_groups.FlagGroup):
   ) -> text_classification.TextDataset:
     """Loads, splits, deals and computes features."""
     name = self._dataset.value
-    partitioner = None
-    if name in _WITHOUT_PEOPLE:
-      partitioner = partitioners.Partitioner(
-        self._num_clients.value,
-        self._partition.value,
-        alpha=self._alpha.value,
-        labels_per_client=self._labels_per_client.value,
-        sigma=self._sigma.value,
-      )
+    dealt = name in _WITHOUT_PEOPLE
     return text_classification.build(
       name,
       self._records(seed),
       split=self._split.value,
       test_fraction=self._test_fraction.value,
-      partitioner=partitioner,
+      partitioner=self._partition.get() if dealt else None,
       choice=choice,
       seed=seed,
     )

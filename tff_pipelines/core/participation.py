@@ -11,7 +11,7 @@ import numpy as np
 
 from tff_pipelines.core import errors, seeds
 
-Scheme = Literal['uniform', 'poisson', 'cyclic', 'everyone']
+Scheme = Literal['uniform', 'poisson', 'cyclic', 'everyone', 'diurnal']
 
 
 class ParticipationError(errors.PipelineError):
@@ -34,12 +34,24 @@ class Participation:
       `cyclic`: a fixed random order, cut into consecutive cohorts and walked
         round and round, so that two rounds of one client are at least
         `separation` apart;
-      `everyone`: the whole population in every round.
+      `everyone`: the whole population in every round;
+      `diurnal`: a subset of exactly `clients_per_round` of those who are awake,
+        drawn as by `uniform`. Clients live around the globe in their order and
+        are awake for `awake_share` of a day, so who is awake moves on from
+        round to round and is the same a day later: block-cyclic data, as in
+        Eichner et al. 2019, arXiv 1904.10120, sections 1 and 2, with blocks
+        that overlap. Where neighbours hold alike data, the mix of the data
+        drifts within a day.
+    day_rounds: Rounds in a day, for `diurnal`.
+    awake_share: Share of the day that a client is awake, and of the population
+      that is awake at once, for `diurnal`.
   """
 
   population_size: int
   clients_per_round: int
   scheme: Scheme = 'uniform'
+  day_rounds: int = 24
+  awake_share: float = 0.25
 
   def __post_init__(self) -> None:
     if self.scheme not in get_args(Scheme):
@@ -62,6 +74,33 @@ class Participation:
         f'{self.population_size} under the scheme everyone, found '
         f'{self.clients_per_round}; choose the scheme uniform for fewer.'
       )
+    if self.scheme == 'diurnal':
+      self._check_day()
+
+  def _check_day(self) -> None:
+    if self.day_rounds < 1:
+      raise ParticipationError(
+        f'Expected a day of at least 1 round, found {self.day_rounds}.'
+      )
+    if not 0 < self.awake_share <= 1:
+      raise ParticipationError(
+        'Expected clients who are awake for a share of the day above 0 and up '
+        f'to 1, found {self.awake_share}.'
+      )
+    if self.clients_per_round > self.num_awake:
+      raise ParticipationError(
+        f'Expected at most the {self.num_awake} of {self.population_size} '
+        'clients who are awake at once in a round, found '
+        f'{self.clients_per_round}; choose fewer, or let them be awake for '
+        'longer.'
+      )
+
+  @property
+  def num_awake(self) -> int:
+    """Clients that can be chosen in one round."""
+    if self.scheme != 'diurnal':
+      return self.population_size
+    return num_awake(self.population_size, self.awake_share)
 
   @property
   def sampling_rate(self) -> float:
@@ -81,6 +120,12 @@ class Participation:
     if self.scheme == 'cyclic':
       return self.population_size // self.clients_per_round
     return 1
+
+  def awake(self, round_num: int) -> np.ndarray:
+    """Returns who can be chosen in a round, int64[num_awake], from 1."""
+    hour = (round_num - 1) % self.day_rounds if self.scheme == 'diurnal' else 0
+    first = hour * self.population_size // self.day_rounds
+    return (first + np.arange(self.num_awake)) % self.population_size
 
   def select(self, seed: int, round_num: int, attempt: int = 0) -> np.ndarray:
     """Returns the cohort of a round, a pure function of its arguments.
@@ -115,6 +160,16 @@ class Participation:
     if self.scheme == 'poisson':
       chosen = rng.random(self.population_size) < self.sampling_rate
       return np.flatnonzero(chosen)
+    if self.scheme == 'diurnal':
+      awake = self.awake(round_num)
+      return awake[
+        rng.choice(len(awake), self.clients_per_round, replace=False)
+      ]
     return rng.choice(
       self.population_size, self.clients_per_round, replace=False
     )
+
+
+def num_awake(population_size: int, awake_share: float) -> int:
+  """Returns how many clients are awake at once; one at the least."""
+  return max(1, round(awake_share * population_size))

@@ -5,7 +5,12 @@ import dataclasses
 import numpy as np
 
 from tff_pipelines.core import errors
-from tff_pipelines.data import image_records, partitioners, population
+from tff_pipelines.data import (
+  feature_shift,
+  image_records,
+  partitioners,
+  population,
+)
 
 
 class NoWritersError(errors.PipelineError):
@@ -19,6 +24,7 @@ def build(
   partitioner: partitioners.Partitioner | None,
   test_clients: int,
   seed: int,
+  shift: feature_shift.FeatureShift | None = None,
 ) -> population.FederatedDataset:
   """Deals images to clients.
 
@@ -34,6 +40,11 @@ def build(
       a partitioner deals; they take part in evaluation only. Metrics are over
       all of them, so their number is without effect on these.
     seed: The run's seed.
+    shift: How the images of a client differ from those of another; None: not.
+      Test images are shifted by the same law, as those of people on whom nobody
+      trained: a test writer has a shift, and so has each image that is dealt to
+      test clients, who are nobody. What is measured is thus how well the model
+      does on the next client.
 
   Raises:
     NoWritersError: If the source does not name the writers it would need.
@@ -51,14 +62,27 @@ def build(
   else:
     train_rows = _by_writer(name, source.train)
     test_rows = _by_writer(name, source.test)
+  train = _population(source, source.train, train_rows)
+  test = _population(source, source.test, test_rows)
+  if shift is not None:
+    _, height, width = source.train.images.shape
+    train = feature_shift.with_shift(train, shift, (height, width), seed=seed)
+    test = feature_shift.with_shift(
+      test,
+      shift,
+      (height, width),
+      seed=seed,
+      whose='client' if partitioner is None else 'example',
+    )
   return population.FederatedDataset(
     name=name,
-    train=_population(source, source.train, train_rows),
-    test=_population(source, source.test, test_rows),
+    train=train,
+    test=test,
     label_names=source.label_names,
     provenance={
       **source.provenance,
       'partition': dataclasses.asdict(partitioner) if partitioner else 'writer',
+      **({'feature_shift': dataclasses.asdict(shift)} if shift else {}),
     },
   )
 

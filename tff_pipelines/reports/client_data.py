@@ -5,8 +5,16 @@ import math
 import matplotlib.axes
 import matplotlib.figure
 import numpy as np
+import pandas as pd
 
-from tff_pipelines.reports import appearance, formats, label_counts, run_reader
+from tff_pipelines.reports import (
+  appearance,
+  formats,
+  label_colours,
+  label_counts,
+  label_map,
+  run_reader,
+)
 
 # Up to here every client has a bar with its name under it.
 _MOST_NAMED = 30
@@ -14,22 +22,9 @@ _MOST_NAMED = 30
 # Beyond, the labels of neighbours in size would blur into noise.
 _MOST_STACKED = 300
 
-# Up to this many labels, shades of grey are told apart.
-_LABEL_GREYS = ('#4a4a4a', '#a8a8a8', '#d9d9d9', '#7c7c7c')
-
-# Paul Tol's muted colours: none of them is the colour of a system.
-_LABEL_COLORS = (
-  '#332288',
-  '#88ccee',
-  '#117733',
-  '#ddcc77',
-  '#cc6677',
-  '#44aa99',
-  '#882255',
-  '#999933',
-  '#aa4499',
-)
-_OTHER_COLOR = '#dddddd'
+# From here on the shares are a heat map: so many colours on top of each other
+# are hard to follow from client to client.
+_MOST_STACKED_LABELS = 4
 
 
 def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
@@ -43,10 +38,10 @@ def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
   """
   if run.clients is None or run.clients.empty:
     return None
-  found = label_counts.label_counts(run.clients)
+  found = label_counts.label_counts(_training_clients(run.clients))
   if found is None:
     return None
-  found = label_counts.fold_rare_labels(found, len(_LABEL_COLORS))
+  found = label_counts.fold_rare_labels(found, label_colours.MOST_LABELS)
   many = len(found.clients) > _MOST_NAMED
   mixed = len(found.labels) > 1
   panels = int(many) + 1 + int(mixed)
@@ -66,10 +61,33 @@ def client_data(run: run_reader.Run) -> matplotlib.figure.Figure | None:
     _tell_concentration(axes[1], found.sizes)
   if mixed:
     order = _by_mix(found) if many else by_size
-    _draw_stacks(axes[-1], found, order, shares=True)
-    handles, labels = axes[-1].get_legend_handles_labels()
-    appearance.legend(figure, handles, labels, columns=5)
+    if len(found.labels) > _MOST_STACKED_LABELS:
+      _draw_map(axes[-1], found, order)
+    else:
+      _draw_stacks(axes[-1], found, order, shares=True)
+    _explain_colours(figure, axes)
   return figure
+
+
+def _training_clients(clients: pd.DataFrame) -> pd.DataFrame:
+  """Returns the clients without those who are there to be tested on only."""
+  if not {'train_examples', 'test_examples'} <= set(clients.columns):
+    return clients
+  only_tested = (clients['train_examples'] == 0) & (
+    clients['test_examples'] > 0
+  )
+  return clients if only_tested.all() else clients[~only_tested]
+
+
+def _explain_colours(
+  figure: matplotlib.figure.Figure, panels: list[matplotlib.axes.Axes]
+) -> None:
+  """Puts the labels of a panel that has their colours below the figure."""
+  for axes in reversed(panels):
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1:
+      appearance.legend(figure, handles, labels, columns=5)
+      return
 
 
 def _draw_size_histogram(axes: matplotlib.axes.Axes, sizes: np.ndarray) -> None:
@@ -110,7 +128,7 @@ def _draw_stacks(
       counts, sizes, where=sizes > 0, out=np.zeros_like(counts)
     )
   tops = np.cumsum(counts, axis=1)
-  colors = _colors(len(found.labels))
+  colors = label_colours.colours(len(found.labels))
   labels = found.labels or ('examples',)
   for index, (label, color) in enumerate(zip(labels, colors, strict=True)):
     bottom = tops[:, index - 1] if index else np.zeros(len(tops))
@@ -136,9 +154,28 @@ def _draw_stacks(
   )
 
 
+def _draw_map(
+  axes: matplotlib.axes.Axes,
+  found: label_counts.LabelCounts,
+  order: np.ndarray,
+) -> None:
+  many = len(order) > _MOST_NAMED
+  label_map.draw(
+    axes,
+    label_counts.LabelCounts(
+      clients=tuple(found.clients[index] for index in order),
+      labels=found.labels,
+      counts=found.counts[order],
+    ),
+    sorted_by='by their most frequent label' if many else 'largest first',
+  )
+
+
 def _tell_concentration(axes: matplotlib.axes.Axes, sizes: np.ndarray) -> None:
   largest = np.sort(sizes)[::-1][: math.ceil(len(sizes) / 10)]
   share = formats.number(largest.sum() / max(sizes.sum(), 1), 'percent')
+  # Room for the words above the largest, also where all are as large.
+  axes.set_ylim(top=1.35 * axes.get_ylim()[1])
   axes.text(
     0.98,
     0.93,
@@ -205,11 +242,3 @@ def _by_mix(found: label_counts.LabelCounts) -> np.ndarray:
     # Two labels make one order, from all the one to all the other.
     return np.argsort(-found.counts[:, 0] / sizes, kind='stable')
   return np.lexsort((-share, dominant))
-
-
-def _colors(num_labels: int) -> tuple[str, ...]:
-  if num_labels == 0:
-    return ('#9a9a9a',)
-  if num_labels <= len(_LABEL_GREYS):
-    return _LABEL_GREYS[:num_labels]
-  return (*_LABEL_COLORS, _OTHER_COLOR)[:num_labels]
