@@ -46,7 +46,7 @@ from tff_pipelines.numerics import (
       subsampling.CoinSubsampling(0.5),
     ),
     ('masked_update', {}, subsampling.Subsampling(1 / 16, is_scaled=False)),
-    ('low_rank', {'rank': 3}, low_rank.LowRank(3)),
+    ('low_rank', {'rank': 3}, low_rank.LowRank(3, is_scaled=False)),
     (
       'count_sketch',
       {'fraction': 0.5, 'sketch_rows': 3},
@@ -83,6 +83,23 @@ def test_those_that_are_linear_can_be_summed_securely(name):
   assert factory.inner.config.max_clients == 20
   assert factory.stack[-1].kind is composition.Kind.SECURE_SUM
   composition.check(factory.stack, 20)
+
+
+def test_a_common_code_is_summed_in_the_clear():
+  factory = compressed_means.build(
+    'masked_update', compressed_means.Compression(common=True, seed=7)
+  )
+  assert isinstance(factory, sketched_mean.SketchedMeanFactory)
+  assert isinstance(factory.inner, tff.aggregators.MeanFactory)
+  assert factory.subspaces.is_common and factory.subspaces.seed == 7
+
+
+@pytest.mark.parametrize('name', compressed_means.CODES)
+def test_masks_and_low_ranks_are_subspaces_to_train_in(name):
+  factory = compressed_means.build(name)
+  assert (factory.subspaces is not None) == (
+    name in ('masked_update', 'low_rank')
+  )
 
 
 def test_a_secure_sum_of_one_client_is_refused():

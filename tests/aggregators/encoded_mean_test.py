@@ -4,11 +4,13 @@ import collections
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.aggregators import (
   composition,
   encoded_mean,
+  random_subspaces,
   value_types,
 )
 from tff_pipelines.execution import contexts
@@ -77,6 +79,61 @@ def test_bytes_are_those_of_code_seed_and_weight(exact):
     'silent_clients': 0.0,
     'non_finite_clients': 0.0,
   }
+
+
+@pytest.mark.slow
+def test_entropy_coded_bytes_are_beside_those_that_travel():
+  process = created(quantization.Quantization(8), measure_entropy=True)
+  output = process.next(process.initialize(), [update(0)] * 3, [1.0] * 3)
+  found = output.measurements
+  assert found['uplink_bytes_per_client'] == 276
+  # 256 numbers hardly repeat a level: the table of counts is what it costs.
+  assert 255 * 4 < found['entropy_coded_bytes_per_client'] < 276 + 255 * 4
+
+
+def test_a_client_knows_what_the_server_lacks(signs, runtime):
+  factory = encoded_mean.EncodedMeanFactory(drive.Drive(), seed=5)
+  quiet = encoded_mean.EncodedMeanFactory(
+    drive.Drive(), seed=5, silent_below=1e3
+  )
+  state_type = signs.initialize.type_signature.result.member
+
+  def lost(factory, state):
+    @tff.tensorflow.computation(VALUE, WEIGHT, state_type)
+    def of_client(value, weight, state):
+      return factory.remainder(VALUE)(value, weight, state)
+
+    return flat(of_client(update(0), 2.0, state))
+
+  state = signs.initialize()
+  for _ in range(2):
+    output = signs.next(state, [update(0)], [2.0])
+    np.testing.assert_allclose(
+      flat(output.result) + lost(factory, state), flat(update(0)), atol=1e-5
+    )
+    state = output.state
+  np.testing.assert_allclose(
+    lost(quiet, state), flat(update(0)), rtol=1e-6, atol=1e-6
+  )
+
+
+def test_an_update_of_a_subspace_passes_as_it_is():
+  code = subsampling.Subsampling(0.25, is_scaled=False)
+  factory = encoded_mean.EncodedMeanFactory(code, seed=5)
+  subspaces = factory.subspaces
+  located = tff.types.to_type(
+    random_subspaces.Located(VALUE, tff.TensorType(np.int64))
+  )
+  process = factory.create(located, WEIGHT)
+  sent, expected = [], np.zeros(SIZE)
+  for client in range(2):
+    seed = subspaces.seed_of(tf.constant(0), tf.constant(client, tf.int64))
+    inside = subspaces.projection(update(client), seed)(update(client))
+    sent.append(subspaces.sent(inside, seed))
+    expected += flat(tf.nest.map_structure(np.asarray, inside)) / 2
+  output = process.next(process.initialize(), sent, [1.0, 1.0])
+  np.testing.assert_allclose(flat(output.result), expected, atol=1e-6)
+  assert output.measurements['uplink_bytes_per_client'] == 64 * 4 + 8 + 4
 
 
 def test_silent_clients_count_as_zero_and_send_their_weight(exact):

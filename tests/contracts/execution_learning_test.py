@@ -10,8 +10,10 @@ import tensorflow_federated as tff
 
 from tests import slow_cases
 from tests.contracts import execution_samples as samples
+from tff_pipelines.aggregators import compressed_broadcast, encoded_mean
 from tff_pipelines.learning import (
   client_states,
+  error_feedback,
   fed_avg,
   fed_nova,
   fed_prox,
@@ -20,6 +22,12 @@ from tff_pipelines.learning import (
   q_fed_avg,
   scaffold,
   schedules,
+)
+from tff_pipelines.numerics import (
+  low_rank,
+  quantization,
+  subsampling,
+  top_k,
 )
 
 _algorithms = tff.learning.algorithms
@@ -149,6 +157,25 @@ PROCESSES = {
   'MimeLite on schedules': lambda: _on_schedules(
     tff.aggregators.MeanFactory(), 'momentum', 'sgd', mime_lite
   ),
+  'trained in masks of their own': lambda: _on_schedules(
+    encoded_mean.EncodedMeanFactory(
+      subsampling.Subsampling(0.5, is_scaled=False), seed=3
+    ),
+    'adam',
+    'momentum',
+  ),
+  'trained at low rank, broadcast in 8 bits': lambda: fed_avg.build(
+    samples.keras_model(),
+    client_optimizer=OPTIMIZERS['momentum'],
+    server_optimizer=OPTIMIZERS['sgd'],
+    aggregator=encoded_mean.EncodedMeanFactory(
+      low_rank.LowRank(1, is_scaled=False), seed=3
+    ),
+    # Not rotated, so that rounding falls on the same side in both.
+    broadcast=lambda weights: compressed_broadcast.build(
+      weights, quantization.Quantization(8, rotate=False)
+    ),
+  ),
   'FedSGD': lambda: _algorithms.build_fed_sgd(
     samples.keras_model(), server_optimizer_fn=OPTIMIZERS['sgd']
   ),
@@ -188,16 +215,36 @@ def test_states_of_clients_are_those_of_tff(pair, aggregator):
   simulation = client_states.Simulation(
     process, [f'client_{c}' for c in range(8)]
   )
-
-  def states(context):
-    with tff.framework.get_context_stack().install(context):
-      outputs = [simulation.initialize()]
-      for batches in samples.rounds():
-        outputs.append(simulation.next(samples.state(outputs[-1]), batches))
-      return outputs
-
-  samples.assert_same(states(pair.xla), states(pair.reference))
+  samples.assert_same(
+    _simulated(pair.xla, simulation), _simulated(pair.reference, simulation)
+  )
   assert pair.way(process.next) == 'xla'
+
+
+def test_memories_of_clients_are_those_of_tff(pair):
+  process = _on_schedules(
+    encoded_mean.EncodedMeanFactory(top_k.TopK(0.5), silent_below=0.05),
+    'sgd',
+    'adam',
+    error_feedback,
+    population_size=8,
+    max_clients=6,
+  )
+  simulation = client_states.Simulation(
+    process, [f'client_{c}' for c in range(8)]
+  )
+  samples.assert_same(
+    _simulated(pair.xla, simulation), _simulated(pair.reference, simulation)
+  )
+  assert pair.way(process.next) == 'xla'
+
+
+def _simulated(context, simulation):
+  with tff.framework.get_context_stack().install(context):
+    outputs = [simulation.initialize()]
+    for batches in samples.rounds():
+      outputs.append(simulation.next(samples.state(outputs[-1]), batches))
+    return outputs
 
 
 def test_k_means_is_that_of_tff(pair):

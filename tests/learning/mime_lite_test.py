@@ -86,3 +86,16 @@ def test_gradients_are_summed_securely_where_updates_are():
     secure_metrics=True,
   )
   tff.test.assert_not_contains_unsecure_aggregation(process.next)
+
+
+@pytest.mark.parametrize(
+  'optimizer, share',
+  [
+    (tff.learning.optimizers.build_sgdm(0.1), 0.0),
+    (tff.learning.optimizers.build_sgdm(0.1, 0.9), 1.0),
+    (tff.learning.optimizers.build_adam(0.1), 2.0),
+  ],
+)
+def test_the_state_that_is_broadcast_is_counted(optimizer, share):
+  model = samples.hand_written_model()
+  assert mime_lite._state_share(optimizer, model) == share

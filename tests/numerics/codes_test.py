@@ -1,5 +1,7 @@
 """What every code satisfies, and what is true of two in a row."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,9 +9,11 @@ import tensorflow as tf
 from tests import slow_cases
 from tests.numerics import code_samples as samples
 from tff_pipelines.numerics import (
+  bit_packing,
   codes,
   count_sketch,
   drive,
+  entropy_coding,
   low_rank,
   quantization,
   subsampling,
@@ -32,6 +36,7 @@ CODES = {
   'count sketch, median': count_sketch.CountSketch(0.7, 3),
   'count sketch, mean': count_sketch.CountSketch(0.7, 2, 'mean'),
   'low rank': low_rank.LowRank(2),
+  'low rank, nearest': low_rank.LowRank(2, is_scaled=False),
   'top k': top_k.TopK(0.3),
   'subsampling, then 2 bits': codes.Chain(
     subsampling.Subsampling(0.5), quantization.Quantization(2)
@@ -127,12 +132,101 @@ def test_the_mean_over_seeds_is_the_vector(name):
 
 
 @pytest.mark.parametrize(
-  'name', slow_cases.all_but(['mask'], ['mask', 'top k', 'DRIVE, least error'])
+  'name',
+  slow_cases.all_but(
+    ['mask'], ['mask', 'top k', 'DRIVE, least error', 'low rank, nearest']
+  ),
 )
 def test_those_that_are_biased_say_so(name):
   assert not CODES[name].is_unbiased
   found = samples.errors(CODES[name], VECTOR, 500, SHAPES)
   assert (np.abs(found.mean) > 6 * found.stderr + 1e-3).any()
+
+
+CONTRACTIONS = [n for n, code in CODES.items() if code.is_contraction]
+
+
+def test_those_that_lose_less_than_there_is():
+  assert CONTRACTIONS == [
+    '8 bits', 'DRIVE', 'DRIVE, least error', 'everything', 'mask',
+    'low rank, nearest', 'top k',
+  ]  # fmt: skip
+  assert not codes.Chain(CODES['mask'], CODES['1 bit']).is_contraction
+  assert codes.Chain(CODES['mask'], CODES['DRIVE']).is_contraction
+
+
+@pytest.mark.parametrize(
+  'name', slow_cases.all_but(['mask', 'top k'], CONTRACTIONS)
+)
+def test_contractions_lose_less_than_there_is(name):
+  mean, stderr = samples.errors(CODES[name], VECTOR, 500, SHAPES).mean_square()
+  assert mean + 6 * stderr < 1
+
+
+PROJECTIONS = ('mask', 'low rank, nearest')
+
+
+@pytest.mark.parametrize('name', PROJECTIONS)
+def test_what_is_projected_passes_as_it_is(name):
+  code = CODES[name]
+  assert code.is_projection
+  tensors = [
+    tf.reshape(part, shape)
+    for part, shape in zip(
+      tf.split(VECTOR, [20, 3, 12, 1]), SHAPES, strict=True
+    )
+  ]
+  inside = code.projector(SHAPES, SEED)(tensors)
+  vector = tf.concat([tf.reshape(t, [-1]) for t in inside], axis=0)
+  # Of the vector itself the code leaves the same.
+  np.testing.assert_allclose(
+    received(code, sent(code)), vector, rtol=1e-5, atol=1e-5
+  )
+  np.testing.assert_allclose(
+    received(code, sent(code, vector.numpy())), vector, rtol=1e-5, atol=1e-5
+  )
+  assert np.abs(vector - VECTOR).max() > 0.1
+  # The nearest: what is lost is across what is left.
+  assert abs(np.sum((vector - VECTOR) * vector)) < 1e-4
+
+
+@pytest.mark.parametrize('name', ['subsampling', 'low rank', 'count sketch'])
+def test_others_do_not_project(name):
+  assert not CODES[name].is_projection
+  with pytest.raises(
+    codes.CodeError, match=r'^Expected a code that projects, found .*; take on'
+  ):
+    CODES[name].projector(SHAPES, SEED)
+
+
+def test_entropy_coding_makes_uneven_levels_shorter():
+  rng = np.random.default_rng(0)
+  vector = rng.normal(size=4096).astype(np.float32)
+  code = quantization.Quantization(3)
+  message = code.encode(tf.constant(vector), SEED, [[4096]])
+  levels = bit_packing.unpack(message.levels, 4096).numpy()
+  # A table of seven counts, and range and lowest of a block.
+  expected = entropy_coding.arithmetic_bytes(levels) + 7 * 4 + 8
+  found = float(code.entropy_coded_bytes(message))
+  assert abs(found - expected) <= 1
+  assert found < int(code.message_bytes(message))
+  chain = codes.Chain(subsampling.Subsampling(1.0), code)
+  message = chain.encode(tf.constant(vector), SEED, [[4096]])
+  assert float(chain.entropy_coded_bytes(message)) < 4096 * 3 / 8
+
+
+def test_places_as_a_set_take_fewer_bytes():
+  code = top_k.TopK(64 / 4096)
+  message = code.encode(tf.constant(samples.normals(4096)), SEED, [[4096]])
+  sets = math.log2(math.comb(4096, 64))
+  assert code.entropy_coded_bytes(message) == 4 * 64 + math.ceil(sets / 8)
+  assert int(code.message_bytes(message)) == 4 * 64 + 12 * 8
+
+
+def test_codes_without_integers_are_as_long_as_they_are():
+  code = CODES['subsampling']
+  message = sent(code)
+  assert code.entropy_coded_bytes(message) == code.message_bytes(message)
 
 
 def test_errors_of_different_seeds_average_out():

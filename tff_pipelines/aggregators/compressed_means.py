@@ -49,6 +49,9 @@ class Compression:
     secure: Whether codes are added by a secure sum, of 16 bits a number and as
       many more as the cohort and its weights need.
     max_clients: The largest cohort of that sum; None for the usual one.
+    common: Whether all clients of a round have one code, so that its messages
+      are added before they are decoded; always so in a secure sum.
+    measure_entropy: Whether to measure what entropy coding would save.
     seed: Of all codes of a run.
   """
 
@@ -60,6 +63,8 @@ class Compression:
   silent_below: float = 0.0
   secure: bool = False
   max_clients: int | None = None
+  common: bool = False
+  measure_entropy: bool = False
   seed: int = 0
 
   @property
@@ -85,11 +90,13 @@ CODES: dict[str, Callable[[Compression], codes.Code]] = {
   'drive': lambda c: c.after_subsampling(drive.Drive()),
   'subsampled': lambda c: c.subsampled(),
   'masked_update': lambda c: subsampling.Subsampling(c.part, is_scaled=False),
-  'low_rank': lambda c: low_rank.LowRank(c.rank),
+  'low_rank': lambda c: low_rank.LowRank(c.rank, is_scaled=False),
   'count_sketch': lambda c: count_sketch.CountSketch(c.part, c.sketch_rows),
   'top_k': lambda c: top_k.TopK(c.part),
 }
-# Codes that a secure sum can add.
+# Whose integers entropy coding makes shorter.
+PACKED = ('quantized', 'top_k')
+# Codes that a sum can add, secure or not.
 LINEAR = ('subsampled', 'masked_update', 'low_rank', 'count_sketch')
 
 
@@ -110,9 +117,12 @@ def build(
   """
   choice = choice or Compression()
   code = CODES[name](choice)
-  if not choice.secure and name != 'count_sketch':
+  if not (choice.secure or choice.common or name == 'count_sketch'):
     return encoded_mean.EncodedMeanFactory(
-      code, seed=choice.seed, silent_below=choice.silent_below
+      code,
+      seed=choice.seed,
+      silent_below=choice.silent_below,
+      measure_entropy=choice.measure_entropy,
     )
   if choice.silent_below:
     raise CompressionError(

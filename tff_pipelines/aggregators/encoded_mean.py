@@ -1,13 +1,18 @@
 """The mean of updates that travel encoded, each with a seed of its own."""
 
 import collections
+from collections.abc import Callable
 import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.aggregators import composition, flat_updates
+from tff_pipelines.aggregators import (
+  composition,
+  flat_updates,
+  random_subspaces,
+)
 from tff_pipelines.core import errors
 from tff_pipelines.numerics import codes, noise_seeds
 
@@ -38,6 +43,7 @@ class _Message(NamedTuple):
     code: The encoded update.
     weight: float32[]; 0 of a client that is left out.
     num_bytes: Of all that travels, float32[].
+    entropy_coded_bytes: Were the code packed by an ideal coder, float32[].
     is_silent: 1 if no code travels, float32[].
     is_finite: 1, or 0 of a client that is left out, float32[].
   """
@@ -46,6 +52,7 @@ class _Message(NamedTuple):
   code: Any
   weight: Any
   num_bytes: Any
+  entropy_coded_bytes: Any
   is_silent: Any
   is_finite: Any
 
@@ -56,6 +63,7 @@ class _Sums(NamedTuple):
   vector: Any
   weight: Any
   num_bytes: Any
+  entropy_coded_bytes: Any
   silent_clients: Any
   finite_clients: Any
   clients: Any
@@ -80,9 +88,15 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
   `silent_below` sends its weight alone, and its update counts as zero: the mean
   is off by less than that.
 
+  Where the code projects (`subspaces`), V can also be
+  `random_subspaces.Located(V, int64)`, of an update that was trained in the
+  subspace of that seed: the code leaves it as it is.
+
   Measurements, float32:
     uplink_bytes_per_client: mean of what clients send: code, seed, weight.
     uplink_compression: bytes of the values as they are over those.
+    entropy_coded_bytes_per_client: that mean, had an ideal coder packed the
+      codes; only if asked for.
     silent_clients: that sent no code.
     non_finite_clients: left out.
 
@@ -96,7 +110,12 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
   """
 
   def __init__(
-    self, code: codes.Code, *, seed: int = 0, silent_below: float = 0.0
+    self,
+    code: codes.Code,
+    *,
+    seed: int = 0,
+    silent_below: float = 0.0,
+    measure_entropy: bool = False,
   ):
     """Initializes the factory.
 
@@ -104,6 +123,7 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
       code: What travels.
       seed: Of all codes of a run; clients and server know it.
       silent_below: Norm of an update below which a client is silent; 0: never.
+      measure_entropy: Whether to measure what entropy coding would save.
 
     Raises:
       EncodedMeanError: If that is no finite number from 0.
@@ -115,11 +135,35 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     self.code = code
     self.seed = seed
     self.silent_below = silent_below
+    self.measure_entropy = measure_entropy
 
   @property
   def stack(self) -> composition.Stack:
     """The layers, for `composition.check`."""
     return composition.WEIGHT, composition.COMPRESS, composition.PLAIN_SUM
+
+  @property
+  def subspaces(self) -> random_subspaces.Subspaces | None:
+    """Where clients can train so that nothing is lost; None if nowhere."""
+    return random_subspaces.of_code(self.code, self.seed, is_common=False)
+
+  def remainder(
+    self, value_type: tff.Type
+  ) -> Callable[[Any, tf.Tensor, EncodedMeanState], Any]:
+    """Returns what tells a client what the server does not get of its value.
+
+    From (value, weight, state of the process) to a structure like the value; of
+    a silent client all of it. In the work of the client that hands in the very
+    same three.
+    """
+    updates = flat_updates.FlatUpdates(value_type)
+
+    def of_value(value, weight, state):
+      message = self._message(updates, value, weight, state.round_num)
+      decoded = self._decoded(updates, message)
+      return updates.value(updates.vector(value) - decoded)
+
+    return of_value
 
   def create(
     self, value_type: tff.Type, weight_type: tff.Type
@@ -129,18 +173,24 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     Raises:
       ValueTypeError: If values are not floats of known shapes.
     """
-    updates = flat_updates.FlatUpdates(value_type)
+    is_located = _is_located(value_type)
+    updates = flat_updates.FlatUpdates(
+      value_type.update if is_located else value_type
+    )
     init_fn = _initialize()
     state_type = init_fn.type_signature.result.member
 
     @tff.tensorflow.computation(value_type, weight_type, state_type)
     def client_work(value, weight, state):
-      return self._message(updates, value, weight, state.round_num)
+      half = None
+      if is_located:
+        value, half = value
+      return self._message(updates, value, weight, state.round_num, half)
 
     @tff.tensorflow.computation
     def nobodys():
       zero = tf.constant(0.0)
-      return _Sums(tf.zeros([updates.size]), zero, zero, zero, zero, zero)
+      return _Sums(tf.zeros([updates.size]), zero, zero, zero, zero, zero, zero)
 
     sums_type = nobodys.type_signature.result
 
@@ -161,7 +211,7 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
       return (
         EncodedMeanState(state.round_num + 1),
         updates.value(tf.math.divide_no_nan(sums.vector, sums.weight)),
-        _measurements(updates, sums),
+        self._measurements(updates, sums),
       )
 
     @tff.federated_computation(
@@ -188,8 +238,9 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     value: Any,
     weight: tf.Tensor,
     round_num: tf.Tensor,
+    half: tf.Tensor | None = None,
   ) -> _Message:
-    """The work of a client."""
+    """The work of a client; its half of the seed is drawn if not given."""
     vector = updates.vector(value)
     weight = tf.cast(weight, tf.float32)
     is_finite = (
@@ -199,17 +250,27 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     )
     # Before anything is computed of it: 0 * NaN is NaN.
     vector = tf.where(is_finite, vector, 0.0)
-    drawn = noise_seeds.draw(self.seed, round_num, vector)
-    seed = noise_seeds.split(drawn, 1)[0][0]
-    code = self.code.encode(vector, self._whole(seed), updates.shapes)
+    if half is None:
+      drawn = noise_seeds.draw(self.seed, round_num, vector)
+      half = noise_seeds.split(drawn, 1)[0][0]
+    code = self.code.encode(vector, self._whole(half), updates.shapes)
     code_bytes = tf.cast(self.code.message_bytes(code), tf.float32) + SEED_BYTES
+    packed_bytes = code_bytes
+    if self.measure_entropy:
+      packed_bytes = self.code.entropy_coded_bytes(code)
+      packed_bytes = tf.cast(packed_bytes, tf.float32) + SEED_BYTES
     is_silent = tf.norm(vector) < self.silent_below
-    sent = tf.where(is_silent, 0.0, code_bytes) + WEIGHT_BYTES
+
+    def sent(num_bytes: tf.Tensor) -> tf.Tensor:
+      of_code = tf.where(is_silent, 0.0, num_bytes) + WEIGHT_BYTES
+      return tf.where(is_finite, of_code, 0.0)
+
     return _Message(
-      seed,
+      half,
       code,
       tf.where(is_finite, weight, 0.0),
-      tf.where(is_finite, sent, 0.0),
+      sent(code_bytes),
+      sent(packed_bytes),
       tf.cast(is_silent & is_finite, tf.float32),
       tf.cast(is_finite, tf.float32),
     )
@@ -217,36 +278,52 @@ class EncodedMeanFactory(tff.aggregators.WeightedAggregationFactory):
   def _accumulated(
     self, updates: flat_updates.FlatUpdates, sums: _Sums, message: _Message
   ) -> _Sums:
-    decoded = self.code.decode(
-      message.code, self._whole(message.seed), updates.shapes
-    )
-    spoken = message.weight * (1.0 - message.is_silent)
+    decoded = self._decoded(updates, message)
     return _Sums(
-      sums.vector + decoded * spoken,
+      sums.vector + decoded * message.weight,
       sums.weight + message.weight,
       sums.num_bytes + message.num_bytes,
+      sums.entropy_coded_bytes + message.entropy_coded_bytes,
       sums.silent_clients + message.is_silent,
       sums.finite_clients + message.is_finite,
       sums.clients + 1.0,
     )
 
+  def _decoded(
+    self, updates: flat_updates.FlatUpdates, message: _Message
+  ) -> tf.Tensor:
+    """Returns what the server makes of a message, float32[n]."""
+    decoded = self.code.decode(
+      message.code, self._whole(message.seed), updates.shapes
+    )
+    return decoded * (1.0 - message.is_silent)
+
   def _whole(self, half: tf.Tensor) -> tf.Tensor:
-    """Returns the seed of a client's code, int64[2]."""
-    return tf.stack([half, tf.constant(self.seed, tf.int64)])
+    return random_subspaces.whole(half, self.seed)
+
+  def _measurements(
+    self, updates: flat_updates.FlatUpdates, sums: _Sums
+  ) -> collections.OrderedDict[str, tf.Tensor]:
+    def mean(total: tf.Tensor) -> tf.Tensor:
+      return tf.math.divide_no_nan(total, sums.finite_clients)
+
+    num_bytes = mean(sums.num_bytes)
+    found = collections.OrderedDict(
+      uplink_bytes_per_client=num_bytes,
+      uplink_compression=tf.math.divide_no_nan(
+        float(updates.dense_bytes + WEIGHT_BYTES), num_bytes
+      ),
+      silent_clients=sums.silent_clients,
+      non_finite_clients=sums.clients - sums.finite_clients,
+    )
+    if self.measure_entropy:
+      found['entropy_coded_bytes_per_client'] = mean(sums.entropy_coded_bytes)
+    return found
 
 
-def _measurements(
-  updates: flat_updates.FlatUpdates, sums: _Sums
-) -> collections.OrderedDict[str, tf.Tensor]:
-  num_bytes = tf.math.divide_no_nan(sums.num_bytes, sums.finite_clients)
-  return collections.OrderedDict(
-    uplink_bytes_per_client=num_bytes,
-    uplink_compression=tf.math.divide_no_nan(
-      float(updates.dense_bytes + WEIGHT_BYTES), num_bytes
-    ),
-    silent_clients=sums.silent_clients,
-    non_finite_clients=sums.clients - sums.finite_clients,
-  )
+def _is_located(value_type: tff.Type) -> bool:
+  container = getattr(value_type, 'python_container', None)
+  return container is random_subspaces.Located
 
 
 def _initialize() -> tff.Computation:

@@ -199,13 +199,14 @@ AGGREGATORS: dict[str, Aggregator] = {
   ),
   'masked_update': _compressed(
     'masked_update',
-    'mean, weighted by examples, of updates without what is outside of a '
-    'random mask',
+    'mean, weighted by examples, of updates inside of a random mask, in which '
+    'clients of fed_avg and fed_prox train; others leave the rest behind',
   ),
   'low_rank': _compressed(
     'low_rank',
     'mean, weighted by examples, of updates whose matrices are a product of a '
-    'random factor and one that travels',
+    'random factor and one that travels, in which clients of fed_avg and '
+    'fed_prox train; others leave the rest behind',
   ),
   'count_sketch': _compressed(
     'count_sketch',

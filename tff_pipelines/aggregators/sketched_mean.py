@@ -12,7 +12,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.aggregators import composition, encoded_mean, flat_updates
+from tff_pipelines.aggregators import (
+  composition,
+  encoded_mean,
+  flat_updates,
+  random_subspaces,
+)
 from tff_pipelines.core import errors
 from tff_pipelines.numerics import codes, noise_seeds
 
@@ -84,6 +89,11 @@ class SketchedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     composition.check(self.stack)
     self.inner = inner
     self.seed = seed
+
+  @property
+  def subspaces(self) -> random_subspaces.Subspaces | None:
+    """Where clients can train so that nothing is lost; None if nowhere."""
+    return random_subspaces.of_code(self.code, self.seed, is_common=True)
 
   def create(
     self, value_type: tff.Type, weight_type: tff.Type

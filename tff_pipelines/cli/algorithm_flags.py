@@ -6,13 +6,20 @@ from typing import Any
 
 from absl import flags
 
-from tff_pipelines.aggregators import composition, registry
+from tff_pipelines.aggregators import (
+  composition,
+  compressed_broadcast,
+  registry,
+)
 from tff_pipelines.cli import (
+  compression_flags,
   flag_groups,
   private_aggregators,
   training_flags,
 )
+from tff_pipelines.core import seeds
 from tff_pipelines.learning import algorithms, client_states
+from tff_pipelines.numerics import quantization
 
 # Of the training program, what clients do with steps of their own.
 _OF_CLIENT_STEPS = ('client_epochs', 'client_steps')
@@ -74,15 +81,26 @@ class AlgorithmFlags(flag_groups.FlagGroup):
       )
       for name, (value, text) in _SETTINGS.items()
     }
+    self._broadcast_bits = self.define(
+      'broadcast_bits',
+      0,
+      'bits in which each weight is broadcast, 1 to 8, rotated and rounded at '
+      'random; fewer than 4 blur the model; 0 broadcasts weights as they are',
+    )
 
   def check(self) -> None:
     """Refuses flags without effect, and aggregators that do not go with it.
 
     Raises:
       FlagError: Naming what does not fit.
+      CodeError: If weights cannot be broadcast in so many bits.
     """
     super().check()
+    if self._broadcast_bits.value:
+      self._broadcast_code()
     self._check_aggregators()
+    self._check_codes()
+    self._check_systems()
     self._check_client_steps()
 
   def _check_client_steps(self) -> None:
@@ -130,11 +148,30 @@ class AlgorithmFlags(flag_groups.FlagGroup):
           f'{row.beside_updates}, too, which {others[0]} does not protect, '
           f'found --aggregator={name}; take fed_avg, or --aggregator=mean.'
         )
-    if row.beside_in_the_clear and self._has_system('secure_federated'):
+
+  def _check_codes(self) -> None:
+    """Refuses aggregators of which no client knows what they lose."""
+    if not self._chosen.decodes_each or 'aggregator' not in flags.FLAGS:
+      return
+    for name in flags.FLAGS['aggregator'].value:
+      if name not in compression_flags.ENCODED:
+        raise flag_groups.FlagError(
+          'Expected an --aggregator out of '
+          f'{", ".join(compression_flags.ENCODED)} with '
+          f'--algorithm={self._name.value}, whose clients keep what the codes '
+          f'of their updates lose, found --aggregator={name}, which has none '
+          'or adds them up; take --aggregator=top_k.'
+        )
+
+  def _check_systems(self) -> None:
+    """Refuses a system that there cannot be, if it was asked for by name."""
+    if not self.unavailable or not flags.FLAGS['system'].present:
+      return
+    if self._has_system('secure_federated'):
+      who, what = self._reason_against_secure_sums() or ('', '')
       raise flag_groups.FlagError(
         'Expected no secure_federated among the --system with '
-        f'--algorithm={self._name.value}, whose clients send '
-        f'{row.beside_updates}, too, in the clear, found '
+        f'--algorithm={self._name.value}, whose {who} {what}, found '
         f'--system={",".join(flags.FLAGS["system"].value)}; leave it out.'
       )
 
@@ -144,6 +181,7 @@ class AlgorithmFlags(flag_groups.FlagGroup):
     *,
     client_ids: Sequence[str] | None = None,
     max_clients: int | None = None,
+    seed: int = 0,
   ) -> Callable[..., Any]:
     """Returns what builds the learning process, optimizers bound.
 
@@ -152,6 +190,7 @@ class AlgorithmFlags(flag_groups.FlagGroup):
       client_ids: The names of the population, for algorithms whose clients keep
         states; the simulation keeps them.
       max_clients: The largest cohort, for these.
+      seed: The run's seed, of the rounding of what is broadcast.
 
     Returns:
       From a model, `aggregator` and `secure_metrics` to the process.
@@ -169,6 +208,12 @@ class AlgorithmFlags(flag_groups.FlagGroup):
     bound |= {
       name: self._settings[name].value for name in self._chosen.settings
     }
+    if self._broadcast_bits.value:
+      bound['broadcast'] = functools.partial(
+        compressed_broadcast.build,
+        code=self._broadcast_code(),
+        seed=seeds.derive(seed, 'broadcast') % 2**63,
+      )
     if not self._chosen.keeps_client_states:
       return functools.partial(self._chosen.build, **bound)
     if client_ids is None or max_clients is None:
@@ -187,6 +232,32 @@ class AlgorithmFlags(flag_groups.FlagGroup):
         **bound,
       ),
     )
+
+  @property
+  def unavailable(self) -> dict[str, str]:
+    """Systems that the algorithm cannot be of, and why."""
+    reason = self._reason_against_secure_sums()
+    if not reason or 'system' not in flags.FLAGS:
+      return {}
+    who, what = reason
+    return {'secure_federated': f'{who} of {self._name.value} {what}'}
+
+  @property
+  def is_plain(self) -> bool:
+    """Whether clients train as in fed_avg at one rate, and send no more."""
+    return self._name.value == 'fed_avg' and not self._client.schedule_flags()
+
+  def _reason_against_secure_sums(self) -> tuple[str, str] | None:
+    """Returns who of the algorithm does what that they would hide."""
+    row = self._chosen
+    if row.beside_in_the_clear:
+      return 'clients', f'send {row.beside_updates}, too, in the clear'
+    if row.decodes_each:
+      return 'server', 'decodes each update by itself'
+    return None
+
+  def _broadcast_code(self) -> quantization.Quantization:
+    return quantization.Quantization(self._broadcast_bits.value)
 
   @property
   def _chosen(self) -> algorithms.Algorithm:

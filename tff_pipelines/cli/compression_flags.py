@@ -7,7 +7,8 @@ from tff_pipelines.cli import flag_groups
 from tff_pipelines.core import seeds
 
 _OF_A_PART = tuple(n for n in compressed_means.CODES if n != 'low_rank')
-_ENCODED = tuple(n for n in compressed_means.CODES if n != 'count_sketch')
+# Whose updates travel each with a code of its own.
+ENCODED = tuple(n for n in compressed_means.CODES if n != 'count_sketch')
 
 
 class CompressionFlags:
@@ -53,7 +54,7 @@ class CompressionFlags:
       'silent_below_norm',
       usual.silent_below,
       'norm of an update below which a client sends nothing but its weight',
-      only_with=('aggregator', _ENCODED),
+      only_with=('aggregator', ENCODED),
     )
     self._secure_compression = define(
       'secure_compression',
@@ -61,6 +62,20 @@ class CompressionFlags:
       'one code for all clients of a round, so that the server sees nothing '
       'but a secure sum of it',
       only_with=('aggregator', compressed_means.LINEAR),
+    )
+
+    self._common_code = define(
+      'common_code',
+      usual.common,
+      'one code for all clients of a round, without a secure sum: they train '
+      'in the same subspace, and errors of clients do not average out',
+      only_with=('aggregator', compressed_means.LINEAR),
+    )
+    self._measure_entropy = define(
+      'measure_entropy',
+      usual.measure_entropy,
+      'measure, beside the bytes that travel, those of an ideal entropy coder',
+      only_with=('aggregator', compressed_means.PACKED),
     )
 
   def choice(self, name: str, seed: int) -> compressed_means.Compression:
@@ -77,7 +92,10 @@ class CompressionFlags:
       sketch_rows=self._sketch_rows.value,
       sampling=self._sampling.value,
       # One of several aggregators may be another, without these.
-      silent_below=self._silent_below_norm.value if name in _ENCODED else 0.0,
+      silent_below=self._silent_below_norm.value if name in ENCODED else 0.0,
       secure=self._secure_compression.value and name in compressed_means.LINEAR,
+      common=self._common_code.value and name in compressed_means.LINEAR,
+      measure_entropy=self._measure_entropy.value
+      and name in compressed_means.PACKED,
       seed=seeds.derive(seed, 'compression') % 2**63,
     )

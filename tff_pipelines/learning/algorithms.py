@@ -7,6 +7,7 @@ import tensorflow_federated as tff
 
 from tff_pipelines.learning import (
   client_states,
+  error_feedback,
   fed_avg,
   fed_nova,
   fed_prox,
@@ -34,6 +35,8 @@ class Algorithm:
     beside_in_the_clear: Whether that is summed in the clear, whatever the
       aggregator of the updates does.
     keeps_client_states: Whether clients keep states between their rounds.
+    decodes_each: Whether its server has to decode each update by itself, so
+      that there is no secure sum of them.
   """
 
   description: str
@@ -46,6 +49,7 @@ class Algorithm:
   beside_updates: str = ''
   beside_in_the_clear: bool = False
   keeps_client_states: bool = False
+  decodes_each: bool = False
 
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -89,5 +93,12 @@ ALGORITHMS: dict[str, Algorithm] = {
     beside_updates='their controls',
     beside_in_the_clear=True,
     keeps_client_states=True,
+  ),
+  'error_feedback': Algorithm(
+    'as fed_avg, and what the code of an update loses is kept by its client '
+    'and added to its next one; for aggregators whose updates travel encoded',
+    error_feedback.build,
+    keeps_client_states=True,
+    decodes_each=True,
   ),
 }

@@ -7,6 +7,7 @@ from tff_pipelines.learning import (
   composition,
   scheduled_work,
   schedules,
+  subspace_training,
 )
 
 
@@ -20,6 +21,7 @@ def build(
   server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
   attack: attacked_updates.Strengths | None = None,
+  broadcast: composition.Broadcast | None = None,
 ) -> tff.learning.templates.LearningProcess:
   """Builds federated averaging (generalized by a server optimizer).
 
@@ -34,6 +36,13 @@ def build(
   A schedule replaces the optimizer's own learning rate by that of the round;
   with `client_schedule`, S.client_work is that of `scheduled_work`.
 
+  Where the aggregator has subspaces (random masks, matrices of low rank),
+  clients train inside of them, so that nothing is lost afterwards;
+  S.client_work is then that of `scheduled_work`, too.
+
+  With `broadcast`, clients train from what that makes of the server's weights,
+  and send what they have changed of it.
+
   With `attack`, clients attack as their examples say that they do (of a model
   as `models.kind_blind` makes them); S.client_work is then
   `attacked_updates.AttackedState`, and what honest clients send is the same.
@@ -46,15 +55,22 @@ def build(
   """
   of_metrics = composition.metrics_aggregator(secure_metrics)
   server_optimizer = schedules.at_server(server_optimizer, server_schedule)
-  if attack is not None or client_schedule is not None:
+  # An attacker stays in no subspace.
+  subspaces = (
+    subspace_training.of_aggregator(aggregator, client_optimizer)
+    if attack is None
+    else None
+  )
+  if any(given is not None for given in (attack, client_schedule, subspaces)):
     by = composition.weighting(aggregator)
-    if client_schedule is not None:
+    if client_schedule is not None or subspaces is not None:
       work = scheduled_work.build(
         model,
         client_optimizer,
-        client_schedule,
+        schedules.at_clients(client_optimizer, client_schedule),
         scheduled_work.plain_training(model, by),
         of_metrics,
+        subspaces,
       )
     else:
       work = tff.learning.templates.build_functional_model_delta_client_work(
@@ -65,7 +81,9 @@ def build(
       )
     if attack is not None:
       work = attacked_updates.build(work, attack)
-    return composition.compose(model, work, aggregator, server_optimizer)
+    return composition.compose(
+      model, work, aggregator, server_optimizer, broadcast
+    )
   algorithm = (
     tff.learning.algorithms.build_weighted_fed_avg
     if composition.is_weighted(aggregator)
@@ -75,6 +93,7 @@ def build(
     model,
     client_optimizer,
     server_optimizer,
+    model_distributor=composition.of_model(broadcast, model),
     model_aggregator=aggregator,
     metrics_aggregator=of_metrics,
   )

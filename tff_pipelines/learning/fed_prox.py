@@ -23,6 +23,7 @@ def build(
   client_schedule: schedules.Schedule | None = None,
   server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
+  broadcast: composition.Broadcast | None = None,
 ) -> tff.learning.templates.LearningProcess:
   """Builds FedProx.
 
@@ -71,4 +72,5 @@ def build(
     client_schedule=client_schedule,
     server_schedule=server_schedule,
     secure_metrics=secure_metrics,
+    broadcast=broadcast,
   )

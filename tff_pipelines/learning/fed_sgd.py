@@ -13,6 +13,7 @@ def build(
   | tff.aggregators.WeightedAggregationFactory,
   server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
+  broadcast: composition.Broadcast | None = None,
 ) -> tff.learning.templates.LearningProcess:
   """Builds federated SGD.
 
@@ -32,6 +33,7 @@ def build(
   return tff.learning.algorithms.build_fed_sgd(
     model,
     schedules.at_server(server_optimizer, server_schedule),
+    model_distributor=composition.of_model(broadcast, model),
     model_aggregator=composition.weighted(aggregator),
     metrics_aggregator=composition.metrics_aggregator(secure_metrics),
   )

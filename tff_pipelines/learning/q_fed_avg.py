@@ -28,6 +28,7 @@ def build(
   client_schedule: schedules.Schedule | None = None,
   server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
+  broadcast: composition.Broadcast | None = None,
 ) -> tff.learning.templates.LearningProcess:
   """Builds q-FedAvg, which minimizes the sum of p_k F_k^(q+1) / (q + 1).
 
@@ -108,6 +109,7 @@ def build(
     client_schedule=client_schedule,
     server_schedule=server_schedule,
     secure_metrics=secure_metrics,
+    broadcast=broadcast,
   )
 
 

@@ -28,6 +28,7 @@ class ServerState(NamedTuple):
     aggregator: State of the aggregation of updates.
     control_aggregator: State of that of the changes of controls.
     finalizer: State of the server's optimizer.
+    distributor: State of how the weights get to the clients.
   """
 
   weights: Any
@@ -36,6 +37,7 @@ class ServerState(NamedTuple):
   aggregator: Any
   control_aggregator: Any
   finalizer: Any
+  distributor: Any
 
 
 class _Sent(NamedTuple):
@@ -56,6 +58,7 @@ def build(
   client_schedule: schedules.Schedule | None = None,
   server_schedule: schedules.Schedule | None = None,
   secure_metrics: bool = False,
+  broadcast: composition.Broadcast | None = None,
 ) -> client_states.ClientStateProcess:
   """Builds SCAFFOLD.
 
@@ -69,10 +72,10 @@ def build(
 
   Type: as `client_states.ClientStateProcess`, with S = ServerState, C of the
   shapes of the trainable weights; M has the parts of that of `fed_avg.build`,
-  and `control_aggregator`.
+  `control_aggregator`, and `beside`, how much more is sent.
 
-  Twice as much is sent as in federated averaging. A client without steps, or
-  whose update is not finite, keeps its control.
+  Twice as much is sent as in federated averaging, both ways. A client without
+  steps, or whose update is not finite, keeps its control.
 
   Privacy: none. The clients' controls are gradients of theirs.
 
@@ -90,6 +93,7 @@ def build(
     client_schedule: The clients' rate of each round.
     server_schedule: The server's.
     secure_metrics: Refused.
+    broadcast: How weights get to the clients; controls get there as they are.
 
   Raises:
     AlgorithmError: If the clients' optimizer has momentum, with fewer clients
@@ -109,9 +113,11 @@ def build(
   weighted = composition.weighted(aggregator)
   of_updates = weighted.create(trainable, tff.TensorType(np.float32))
   of_controls = weighted.create(trainable, tff.TensorType(np.float32))
+  distributor = composition.distributor(broadcast, weights_type)
   finalizer = tff.learning.templates.build_apply_optimizer_finalizer(
     schedules.at_server(server_optimizer, server_schedule), weights_type
   )
+  sends_beside = composition.sends_beside(updates_up=1, weights_down=1)
   collect = client_states.build_collection(no_control, max_clients)
   data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
   brought_type = client_states.brought_type(no_control)
@@ -134,6 +140,7 @@ def build(
         of_updates.initialize(),
         of_controls.initialize(),
         finalizer.initialize(),
+        distributor.initialize(),
       )
     )
 
@@ -159,10 +166,11 @@ def build(
   )
   def next_fn(state, batches, brought):
     rate = tff.federated_map(rate_of, state.rounds_done)
+    received = distributor.next(state.distributor, state.weights)
     sent = tff.federated_map(
       train,
       (
-        tff.federated_broadcast(state.weights),
+        received.result,
         tff.federated_broadcast(state.control),
         tff.federated_broadcast(rate),
         batches,
@@ -180,6 +188,7 @@ def build(
     )
     metrics = tff.federated_zip(
       collections.OrderedDict(
+        distributor=received.measurements,
         client_work=tff.federated_zip(
           collections.OrderedDict(
             train=aggregate_metrics(sent.metrics), client_learning_rate=rate
@@ -188,6 +197,7 @@ def build(
         aggregator=updates.measurements,
         control_aggregator=changes.measurements,
         finalizer=finalized.measurements,
+        beside=tff.federated_eval(sends_beside, tff.SERVER),
       )
     )
     next_state = tff.federated_zip(
@@ -198,6 +208,7 @@ def build(
         updates.state,
         changes.state,
         finalized.state,
+        received.state,
       )
     )
     return client_states.Output(next_state, metrics, collected)

@@ -8,7 +8,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.learning import _tff_internals, evaluation, schedules
+from tff_pipelines.learning import (
+  _tff_internals,
+  evaluation,
+  schedules,
+  subspace_training,
+)
 
 # What a client does: from the optimizer at the round's rate, that rate,
 # float32[], the received weights and the client's batches to
@@ -46,6 +51,7 @@ def build(
   schedule: schedules.Schedule,
   train: Train,
   metrics_aggregator: Callable[..., Any],
+  subspaces: subspace_training.Subspaces | None = None,
 ) -> tff.learning.templates.ClientWorkProcess:
   """Builds the client work.
 
@@ -63,6 +69,8 @@ def build(
     schedule: The rate of each round.
     train: What clients do with it.
     metrics_aggregator: From the model's finalizer to the aggregation.
+    subspaces: Where clients train, if not freely; the update in ClientResult is
+      then what these send of it.
   """
   weights_type = evaluation.weights_type(model)
   data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
@@ -79,9 +87,16 @@ def build(
   def one_more(rounds_done):
     return rounds_done + 1
 
-  @tff.tensorflow.computation(weights_type, data, np.float32)
-  def train_client(weights, batches, rate):
-    return train(schedules.FixedRate(optimizer, rate), rate, weights, batches)
+  @tff.tensorflow.computation(weights_type, data, np.float32, np.int32)
+  def train_client(weights, batches, rate, rounds_done):
+    at_rate = schedules.FixedRate(optimizer, rate)
+    if subspaces is None:
+      return train(at_rate, rate, weights, batches)
+    inside = subspace_training.Inside(
+      subspaces, weights.trainable, batches, rounds_done
+    )
+    result, metrics = train(inside.optimizer(at_rate), rate, weights, batches)
+    return inside.sent(result), metrics
 
   aggregate = metrics_aggregator(model.finalize_metrics)
 
@@ -93,7 +108,13 @@ def build(
   def next_fn(rounds_done, weights, batches):
     rate = tff.federated_map(rate_of, rounds_done)
     result, metrics = tff.federated_map(
-      train_client, (weights, batches, tff.federated_broadcast(rate))
+      train_client,
+      (
+        weights,
+        batches,
+        tff.federated_broadcast(rate),
+        tff.federated_broadcast(rounds_done),
+      ),
     )
     return tff.templates.MeasuredProcessOutput(
       tff.federated_map(one_more, rounds_done),

@@ -7,7 +7,7 @@ of them is secret and no code protects anybody.
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import math
 from typing import Any
@@ -18,6 +18,8 @@ from tff_pipelines.core import errors
 from tff_pipelines.numerics import noise_seeds
 
 Shapes = Sequence[Sequence[int]]
+# From tensors of some shapes to tensors of the same.
+Projector = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 
 
 class CodeError(errors.PipelineError):
@@ -36,6 +38,15 @@ class Code(abc.ABC):
   @abc.abstractmethod
   def is_unbiased(self) -> bool:
     """Whether the mean of decoded messages over seeds is the vector."""
+
+  @property
+  def is_contraction(self) -> bool:
+    """Whether less is lost than there was, in the mean over seeds.
+
+    That the squared error is at most c |x|^2 with some c < 1, as a sender needs
+    who adds what was lost to what it sends next.
+    """
+    return False
 
   @abc.abstractmethod
   def encode(self, vector: tf.Tensor, seed: tf.Tensor, shapes: Shapes) -> Any:
@@ -66,6 +77,14 @@ class Code(abc.ABC):
       t.shape.num_elements() * t.dtype.size for t in tf.nest.flatten(message)
     )
 
+  def entropy_coded_bytes(self, message: Any) -> tf.Tensor | float:
+    """Returns the bytes of a message if an ideal coder packed its integers.
+
+    By how often each occurs, with a table of that; of other messages, their
+    bytes as they are.
+    """
+    return self.message_bytes(message)
+
 
 class LinearCode(Code):
   """A random linear map: with one seed, messages can be summed, then decoded.
@@ -76,6 +95,30 @@ class LinearCode(Code):
   @abc.abstractmethod
   def encoded_size(self, shapes: Shapes) -> int:
     """Returns m."""
+
+  @property
+  def is_projection(self) -> bool:
+    """Whether what was decoded passes a second time as it is.
+
+    So a sender can train inside of the subspace, and loses nothing afterwards.
+    """
+    return False
+
+  def projector(self, shapes: Shapes, seed: tf.Tensor) -> Projector:
+    """Returns the projection that the code is.
+
+    Args:
+      shapes: As for `encode`.
+      seed: As for `encode`, int64[2].
+
+    Raises:
+      CodeError: If it is none.
+    """
+    del shapes, seed  # There is nothing to project on.
+    raise CodeError(
+      f'Expected a code that projects, found {self}; take one that is not '
+      'scaled.'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +140,12 @@ class Chain(Code):
     """See base class."""
     return self.first.is_unbiased and self.second.is_unbiased
 
+  @property
+  def is_contraction(self) -> bool:
+    """See base class."""
+    # A projection loses what is across it, the second code a part of the rest.
+    return self.first.is_contraction and self.second.is_contraction
+
   def encode(self, vector: tf.Tensor, seed: tf.Tensor, shapes: Shapes) -> Any:
     """See base class."""
     one, other = noise_seeds.split(seed, 2)
@@ -109,6 +158,10 @@ class Chain(Code):
     size = self.first.encoded_size(shapes)
     fewer = self.second.decode(message, other, [[size]])
     return self.first.decode(fewer, one, shapes)
+
+  def entropy_coded_bytes(self, message: Any) -> tf.Tensor | float:
+    """See base class."""
+    return self.second.entropy_coded_bytes(message)
 
 
 def check_fraction(fraction: float) -> None:

@@ -63,6 +63,11 @@ class Drive(codes.Code):
     """See base class."""
     return self.scale == 'unbiased'
 
+  @property
+  def is_contraction(self) -> bool:
+    """See base class."""
+    return True
+
   def encode(
     self, vector: tf.Tensor, seed: tf.Tensor, shapes: codes.Shapes
   ) -> Message:

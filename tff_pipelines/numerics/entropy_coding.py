@@ -1,4 +1,4 @@
-"""What a message would be after entropy coding, measured outside of a graph.
+"""What a message would be after entropy coding.
 
 Random rounding leaves levels of uneven frequency, which an arithmetic coder
 makes shorter; signs of a rotated vector are even, and stay as long as they are.
@@ -9,6 +9,10 @@ import math
 import zlib
 
 import numpy as np
+import tensorflow as tf
+
+# Of how often a symbol occurs, in a table that goes with the code.
+_COUNT_BYTES = 4
 
 
 def deflated_bytes(arrays: Iterable[np.ndarray]) -> int:
@@ -39,3 +43,27 @@ def arithmetic_bytes(symbols: np.ndarray) -> int:
   _, counts = np.unique(symbols, return_counts=True)
   bits = float(np.sum(counts * np.log2(np.size(symbols) / counts)))
   return math.ceil((bits + 2) / 8)
+
+
+def ideal_bytes(symbols: tf.Tensor, num_symbols: int) -> tf.Tensor:
+  """Returns the bytes of `arithmetic_bytes` and its table, inside of a graph.
+
+  The table has four bytes for each symbol but one; not rounded up.
+
+  Args:
+    symbols: int32[n], from 0, below num_symbols; n is known.
+    num_symbols: 256 at most: each is counted by a pass of its own.
+
+  Returns:
+    float32[].
+  """
+  size = float(symbols.shape.num_elements())
+  counts = tf.stack(
+    [
+      tf.reduce_sum(tf.cast(tf.equal(symbols, symbol), tf.float32))
+      for symbol in range(num_symbols)
+    ]
+  )
+  nats = tf.reduce_sum(tf.math.xlogy(counts, size / tf.maximum(counts, 1.0)))
+  bits = nats / math.log(2.0) + 2.0
+  return bits / 8.0 + float(_COUNT_BYTES * (num_symbols - 1))

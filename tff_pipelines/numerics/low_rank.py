@@ -6,8 +6,11 @@ mean of A A^T is the identity, so the result is unbiased; its squared error is
 (p - 1) / k |X|^2. Tensors of more axes are matrices of their last axis; vectors
 travel whole, as do matrices that are not smaller otherwise.
 
+Not scaled, A is orthonormal, from uniform numbers, so that the result is the
+nearest matrix A B: a projection, in whose subspace a sender can train.
+
 Source: Konecny et al. 2016, arXiv 1610.05492, section 2 (low rank). Deviation:
-clients train freely, and what they learnt is projected; the paper trains B.
+the paper leaves the distribution of A open.
 """
 
 from collections.abc import Sequence
@@ -25,9 +28,11 @@ class LowRank(codes.LinearCode):
 
   Attributes:
     rank: k, from 1.
+    is_scaled: Whether the result is made unbiased.
   """
 
   rank: int
+  is_scaled: bool = True
 
   def __post_init__(self) -> None:
     if self.rank < 1:
@@ -39,7 +44,12 @@ class LowRank(codes.LinearCode):
   @property
   def is_unbiased(self) -> bool:
     """See base class."""
-    return True
+    return self.is_scaled
+
+  @property
+  def is_contraction(self) -> bool:
+    """See base class."""
+    return not self.is_scaled
 
   def encoded_size(self, shapes: codes.Shapes) -> int:
     """See base class."""
@@ -81,6 +91,25 @@ class LowRank(codes.LinearCode):
       decoded.append(tf.transpose(matrix) if rows < columns else matrix)
     return tf.concat([tf.reshape(t, [-1]) for t in decoded], axis=0)
 
+  @property
+  def is_projection(self) -> bool:
+    """See base class."""
+    return not self.is_scaled
+
+  def projector(self, shapes: codes.Shapes, seed: tf.Tensor) -> codes.Projector:
+    """See base class: X -> A (A^T X), of each matrix."""
+    if not self.is_projection:
+      return super().projector(shapes, seed)
+    seeds = noise_seeds.split(seed, len(shapes))
+    factors = [
+      None if self._is_whole(shape) else self._factor(max(_matrix(shape)), one)
+      for shape, one in zip(shapes, seeds, strict=True)
+    ]
+    return lambda tensors: [
+      tensor if factor is None else _projected(tensor, factor)
+      for tensor, factor in zip(tensors, factors, strict=True)
+    ]
+
   def _is_whole(self, shape: Sequence[int]) -> bool:
     return self.rank >= max(_matrix(shape)) or min(_matrix(shape)) == 1
 
@@ -98,6 +127,10 @@ class LowRank(codes.LinearCode):
       [length, self.rank], seed, minval=None, maxval=None, dtype=tf.int32,
       alg='philox',
     )  # fmt: skip
+    if not self.is_scaled:
+      # Twice, for what rounding has left of angles.
+      uniform = tf.cast(drawn, tf.float32) * 2.0**-31
+      return _orthonormal(_orthonormal(uniform))
     one = 1.0 / math.sqrt(self.rank)
     return tf.where(drawn < 0, -one, one)
 
@@ -107,3 +140,26 @@ def _matrix(shape: Sequence[int]) -> tuple[int, int]:
   if len(shape) < 2:
     return 1, math.prod(shape)
   return math.prod(shape[:-1]), shape[-1]
+
+
+def _orthonormal(matrix: tf.Tensor) -> tf.Tensor:
+  """Returns an orthonormal basis of the columns of float32[p, k], p > k.
+
+  A R^-1 with R^T R = A^T A: products and a small triangle, which compile.
+  """
+  lower = tf.linalg.cholesky(tf.matmul(matrix, matrix, transpose_a=True))
+  solved = tf.linalg.triangular_solve(lower, tf.transpose(matrix))
+  return tf.transpose(solved)
+
+
+def _projected(tensor: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+  rows, columns = _matrix(tensor.shape)
+  matrix = tf.reshape(tensor, [rows, columns])
+  factor = tf.cast(factor, tensor.dtype)
+  if rows < columns:
+    short = tf.matmul(matrix, factor)
+    inside = tf.matmul(short, factor, transpose_b=True)
+  else:
+    short = tf.matmul(factor, matrix, transpose_a=True)
+    inside = tf.matmul(factor, short)
+  return tf.reshape(inside, tensor.shape)

@@ -17,7 +17,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tff_pipelines.numerics import bit_packing, codes, hadamard, noise_seeds
+from tff_pipelines.numerics import (
+  bit_packing,
+  codes,
+  entropy_coding,
+  hadamard,
+  noise_seeds,
+)
 
 
 class Message(NamedTuple):
@@ -57,6 +63,11 @@ class Quantization(codes.Code):
   def is_unbiased(self) -> bool:
     """See base class."""
     return True
+
+  @property
+  def is_contraction(self) -> bool:
+    """See base class: s^2 d / 6 of a rotated block whose range is 9 stddevs."""
+    return self.rotate and self.bits >= 3
 
   def encode(
     self, vector: tf.Tensor, seed: tf.Tensor, shapes: codes.Shapes
@@ -105,3 +116,13 @@ class Quantization(codes.Code):
     return hadamard.rotate_blocks_back(
       blocks, [rotation] if self.rotate else [], size
     )
+
+  def entropy_coded_bytes(self, message: Message) -> tf.Tensor:
+    """See base class: an arithmetic code of the levels, of order 0.
+
+    Source: Suresh et al. 2017, section 4.
+    """
+    count = 8 * message.levels.shape[1]
+    levels = bit_packing.unpack(message.levels, count)
+    coded = entropy_coding.ideal_bytes(levels, 2**self.bits)
+    return coded + 8.0 * message.step.shape[0]

@@ -10,11 +10,11 @@ Times p / k the result is unbiased, with a squared error of (p / k - 1) |x|^2.
 Without that factor it is the projection of a random mask.
 
 Source: Konecny et al. 2016, arXiv 1610.05492, sections 2 (random mask) and 3.1
-(subsampling). Deviation: for masks, clients train freely, and what they learnt
-outside of the mask is left behind; the paper trains inside of it.
+(subsampling).
 """
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -42,6 +42,12 @@ class Subsampling(codes.LinearCode):
     """See base class."""
     return self.is_scaled or self.fraction == 1.0
 
+  @property
+  def is_contraction(self) -> bool:
+    """See base class."""
+    # Scaled, the error is p / k - 1.
+    return not self.is_scaled or self.fraction > 0.5
+
   def encoded_size(self, shapes: codes.Shapes) -> int:
     """See base class."""
     return codes.part(codes.num_elements(shapes), self.fraction)
@@ -64,14 +70,36 @@ class Subsampling(codes.LinearCode):
     size, count = codes.num_elements(shapes), self.encoded_size(shapes)
     if count == size:
       return message
-    prime, (factor, start) = _positions(size, seed)
-    inverse = _inverse(factor, prime)
-    distance = tf.range(size, dtype=tf.int64) + (prime - start)
-    turn = (distance % prime) * inverse % prime
+    prime, turn = _turns(size, seed)
     chosen = tf.gather(message, tf.minimum(turn, count - 1))
     # Here, so that what travels has the range of the vector.
     scale = prime / count if self.is_scaled else 1.0
     return tf.where(turn < count, chosen * scale, 0.0)
+
+  @property
+  def is_projection(self) -> bool:
+    """See base class."""
+    return not self.is_scaled
+
+  def projector(self, shapes: codes.Shapes, seed: tf.Tensor) -> codes.Projector:
+    """See base class: zeros outside of the mask."""
+    if not self.is_projection:
+      return super().projector(shapes, seed)
+    size, count = codes.num_elements(shapes), self.encoded_size(shapes)
+    _, turn = _turns(size, seed)
+    inside = tf.cast(turn < count, tf.float32)
+    masks = [
+      tf.reshape(part, shape)
+      for part, shape in zip(
+        tf.split(inside, [math.prod(shape) for shape in shapes]),
+        shapes,
+        strict=True,
+      )
+    ]
+    return lambda tensors: [
+      tensor * tf.cast(mask, tensor.dtype)
+      for tensor, mask in zip(tensors, masks, strict=True)
+    ]
 
 
 class CoinMessage(NamedTuple):
@@ -143,6 +171,14 @@ def _positions(
   # The rest by p is even to 2^-62 p.
   drawn = drawn & (2**62 - 1)
   return prime, (drawn[0] % (prime - 1) + 1, drawn[1] % prime)
+
+
+def _turns(size: int, seed: tf.Tensor) -> tuple[int, tf.Tensor]:
+  """Returns p, and the j at which each position is drawn, int64[n]."""
+  prime, (factor, start) = _positions(size, seed)
+  inverse = _inverse(factor, prime)
+  distance = tf.range(size, dtype=tf.int64) + (prime - start)
+  return prime, (distance % prime) * inverse % prime
 
 
 def _inverse(factor: tf.Tensor, prime: int) -> tf.Tensor:

@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.core import client_batches, errors, participation
@@ -24,6 +25,7 @@ from tff_pipelines.data import population as population_lib
 from tff_pipelines.execution import contexts
 from tff_pipelines.privacy import guarantee as guarantee_lib
 from tff_pipelines.programs import (
+  byte_ledger,
   checkpoints,
   metrics_log,
   privacy_log,
@@ -58,6 +60,8 @@ class TrainingProgram:
       again, with a new cohort.
     privacy: On what terms clients take part; None for a process that promises
       nothing.
+    counts_bytes: Whether clients and server are apart, so that what travels
+      between them is counted.
   """
 
   rounds: int
@@ -69,6 +73,7 @@ class TrainingProgram:
   stop_rules: tuple[stop_rules_lib.StopRule, ...] = ()
   round_retries: int = 3
   privacy: privacy_log.PrivacyTerms | None = None
+  counts_bytes: bool = True
 
   def __post_init__(self) -> None:
     for name in ('rounds', 'evaluate_every', 'checkpoint_every'):
@@ -98,6 +103,8 @@ class TrainingResult:
       has no terms of privacy.
     rates: How fast it was: seconds_per_round, examples_per_second and, of a
       model that counts them, tokens_per_second.
+    traffic: Bytes, as `byte_ledger.summary`; empty if none were counted.
+    compressed: The names of those that compression has made smaller.
   """
 
   state: Any
@@ -108,6 +115,8 @@ class TrainingResult:
   stopped_because: str | None
   guarantee: guarantee_lib.Guarantee | None = None
   rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  traffic: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  compressed: tuple[str, ...] = ()
 
 
 # From the state of a learning process to metrics of the model, by name.
@@ -207,10 +216,14 @@ async def _run(
     if observe is not None:
       observe(0, initial)
     tested = metrics_log.flatten('test', evaluate(initial))
-    await log.release({**tested, **_spent(privacy)}, 0)
+    sent: Mapping[str, Any] = (
+      byte_ledger.NOTHING if program.counts_bytes else {}
+    )
+    await log.release({**tested, **_spent(privacy), **sent}, 0)
     await saved.save(state)
   else:
-    rows = [row[metrics_log.KEY] for row in log.history(state.round_num)]
+    history = log.history(state.round_num)
+    rows = [row[metrics_log.KEY] for row in history]
     if rows != list(range(state.round_num + 1)):
       raise TrainingProgramError(
         f'Expected metrics of the rounds 0 to {state.round_num} in '
@@ -221,7 +234,9 @@ async def _run(
       # First, so that no row is without its release in the ledger.
       log.cut(state.round_num)
       privacy.restore(state.round_num, state.participation_history)
+    sent = history[-1]
 
+  ledger = _byte_ledger(process, initial) if program.counts_bytes else None
   speed = speed_log.SpeedLog(directory.path, state.round_num)
   with progress.Progress(name, program.rounds, state.round_num) as display:
     reason = _stop_reason(program, log, state, privacy)
@@ -259,7 +274,15 @@ async def _run(
           ),
           outcome.num_contributors,
         )
-      metrics = {**outcome.metrics, **_spent(privacy)}
+      if ledger is not None:
+        sent = ledger.round_metrics(
+          outcome.metrics, int(outcome.metrics['cohort/clients']), sent
+        )
+      metrics = {
+        **outcome.metrics,
+        **_spent(privacy),
+        **(sent if ledger is not None else {}),
+      }
       state = checkpoints.ProgramState(
         process_state,
         round_num,
@@ -276,13 +299,13 @@ async def _run(
         await saved.save(state)
       display.update(round_num, _headline(tested), _aside(privacy))
 
-  last = log.history(state.round_num)[-1]
+  history = log.history(state.round_num)
   return TrainingResult(
     state=state.process_state,
     round_num=state.round_num,
     metrics={
       key.removeprefix('test/'): value
-      for key, value in last.items()
+      for key, value in history[-1].items()
       if key.startswith('test/')
     },
     elapsed_seconds=state.elapsed_seconds,
@@ -290,6 +313,8 @@ async def _run(
     stopped_because=reason,
     guarantee=None if privacy is None else privacy.guarantee,
     rates=speed.rates(),
+    traffic=byte_ledger.summary(history),
+    compressed=byte_ledger.compressed(history),
   )
 
 
@@ -303,6 +328,15 @@ def cohort(
   clients = program.participation.select(program.seed, round_num, attempt)
   return population.batches(
     clients, program.batching, seed=program.seed, round_num=round_num
+  )
+
+
+def _byte_ledger(
+  process: tff.learning.templates.LearningProcess, initial: Any
+) -> byte_ledger.ByteLedger:
+  weights = process.get_model_weights(initial)
+  return byte_ledger.of_weights(
+    tf.nest.flatten(weights.trainable), tf.nest.flatten(weights.non_trainable)
   )
 
 
