@@ -10,36 +10,44 @@ report.html to look at.
 
   --flagfile=tasks/flagfiles/digits/mnist.flags --data_dir=DIR
       MNIST, dealt evenly to 3,383 clients, the 2NN of McMahan et al. 2017
+  --model=cnn --algorithm=scaffold --partition=shards
+      the CNN of the same paper, another algorithm, two or so labels a client
   --attack=sign_flip,backdoor --aggregator=mean,median
       lets a quarter of the clients attack, and tells who withstands them
+  --flagfile=tasks/flagfiles/digits/interpolation.flags --data_dir=DIR
+      why clients begin alike: the loss of means of two models
 """
 
 import functools
 
 from tff_pipelines.cli import (
   aggregator_flags,
+  algorithm_flags,
   app,
   attack_flags,
   comparison,
   defence_table,
   image_flags,
+  image_model_flags,
+  interpolation,
   run_flags,
   secure_sum_flags,
   training_flags,
 )
 from tff_pipelines.data import poisons
-from tff_pipelines.learning import fed_avg, optimizers
+from tff_pipelines.learning import optimizers
 from tff_pipelines.programs import results
 
 _DATA = image_flags.LabelledImageFlags()
-_MODEL = image_flags.ImageClassifierFlags(32)
+_MODEL = image_model_flags.ImageClassifierFlags(32)
 _SYSTEMS = comparison.ComparisonFlags(central_epochs=20, local_epochs=20)
 _CLIENT = training_flags.OptimizerFlags(
-  'client', optimizers.OptimizerConfig('sgd', 0.5)
+  'client', optimizers.OptimizerConfig('sgd', 0.5), scheduled=True
 )
 _SERVER = training_flags.OptimizerFlags(
-  'server', optimizers.OptimizerConfig('sgd', 1.0, momentum=0.5)
+  'server', optimizers.OptimizerConfig('sgd', 1.0, momentum=0.5), scheduled=True
 )
+_ALGORITHM = algorithm_flags.AlgorithmFlags(_CLIENT, _SERVER)
 _AGGREGATOR = aggregator_flags.AggregatorFlags()
 _ATTACK = attack_flags.AttackFlags()
 _PROGRAM = training_flags.ProgramFlags(
@@ -51,6 +59,7 @@ _PROGRAM = training_flags.ProgramFlags(
 )
 _EXECUTION = training_flags.ExecutionFlags()
 _SECURE_SUM = secure_sum_flags.SecureSumFlags()
+_FIGURE = interpolation.FigureFlags()
 _RUN = run_flags.RunFlags()
 
 _COLUMNS = (
@@ -63,21 +72,40 @@ _COLUMNS = (
 def main() -> None:
   """Trains and compares."""
   seed = _PROGRAM.seed
+  _FIGURE.check_others(
+    [
+      _SYSTEMS, _SERVER, _ALGORITHM, _AGGREGATOR, _ATTACK, _PROGRAM,
+      _SECURE_SUM,
+    ],
+    _CLIENT,
+  )  # fmt: skip
   _EXECUTION.install(_SECURE_SUM.get(seed))
   dataset = _DATA.load(seed)
   model = _MODEL.build(dataset, seed)
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
+  program = program_for()
+  algorithm = _ALGORITHM.build(
+    program.rounds,
+    client_ids=dataset.train.client_ids,
+    max_clients=program.participation.max_clients_per_round,
+    seed=seed,
+  )
   build = functools.partial(
-    fed_avg.build,
-    _ATTACK.trained(model),
-    client_optimizer=client_optimizer.build(),
-    server_optimizer=_SERVER.get().build(),
-    attack=_ATTACK.strengths,
+    algorithm, _ATTACK.trained(model), **_ATTACK.of_process
   )
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   with _RUN.open(_APP, dataset, seed) as directory:
-    if _ATTACK.requested:
+    if _FIGURE.requested:
+      outcome = interpolation.run(
+        dataset,
+        functools.partial(_MODEL.build, dataset),
+        client_optimizer=client_optimizer,
+        batching=program.batching,
+        seed=seed,
+        directory=directory,
+      )
+    elif _ATTACK.requested:
       pixels, _ = dataset.train.element_spec
       outcome = defence_table.run(
         dataset,
@@ -93,18 +121,18 @@ def main() -> None:
       outcome = _SYSTEMS.run(
         dataset,
         model,
-        [*federated, aggregator_flags.secure_system(build, program_for())],
+        [*federated, aggregator_flags.secure_system(build, program)],
         client_optimizer=client_optimizer,
         batch_size=_PROGRAM.batch_size,
         seed=seed,
         columns=_COLUMNS,
         directory=directory,
-        unavailable=_EXECUTION.unavailable,
+        unavailable={**_EXECUTION.unavailable, **_ALGORITHM.unavailable},
       )
     _RUN.finish(
       directory,
       title=f'Digits: {dataset.name}',
-      primary='accuracy',
+      primary=outcome.columns[0].key,
       columns=outcome.columns,
       rows=outcome.rows,
       notes=outcome.notes,
@@ -116,8 +144,8 @@ _APP = app.Application(
   'digits',
   __doc__,
   [
-    _DATA, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR, _ATTACK,
-    _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN,
+    _DATA, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _ALGORITHM, _AGGREGATOR,
+    _ATTACK, _PROGRAM, _EXECUTION, _SECURE_SUM, _FIGURE, _RUN,
   ],
 )  # fmt: skip
 

@@ -24,6 +24,7 @@ import functools
 
 from tff_pipelines.cli import (
   aggregator_flags,
+  algorithm_flags,
   app,
   attack_flags,
   comparison,
@@ -37,18 +38,19 @@ from tff_pipelines.cli import (
   training_flags,
 )
 from tff_pipelines.data import poisons
-from tff_pipelines.learning import fed_avg, optimizers
+from tff_pipelines.learning import optimizers
 
 _DATA = place_flags.PlaceFlags()
 _MODEL = place_flags.PlaceModelFlags()
 _LOOK = heat_map_flags.HeatMapFlags()
 _SYSTEMS = comparison.ComparisonFlags(central_epochs=400, local_epochs=400)
 _CLIENT = training_flags.OptimizerFlags(
-  'client', optimizers.OptimizerConfig('sgd', 0.1)
+  'client', optimizers.OptimizerConfig('sgd', 0.1), scheduled=True
 )
 _SERVER = training_flags.OptimizerFlags(
-  'server', optimizers.OptimizerConfig('sgd', 1.0)
+  'server', optimizers.OptimizerConfig('sgd', 1.0), scheduled=True
 )
+_ALGORITHM = algorithm_flags.AlgorithmFlags(_CLIENT, _SERVER)
 _AGGREGATOR = aggregator_flags.AggregatorFlags('uniform_mean')
 _ATTACK = attack_flags.AttackFlags()
 _PROGRAM = training_flags.ProgramFlags(
@@ -69,7 +71,8 @@ def main() -> None:
   _EXECUTION.install(_SECURE_SUM.get(seed))
   if _LOOK.figures(_DATA.name) or _LOOK.sweeps():
     _LOOK.check_others(
-      [_SYSTEMS, _CLIENT, _SERVER, _ATTACK, _PROGRAM], but=['seed']
+      [_SYSTEMS, _CLIENT, _SERVER, _ALGORITHM, _ATTACK, _PROGRAM],
+      but=['seed'],
     )
     heat_map_run.run(_APP, _RUN, _LOOK, _DATA, _MODEL, _AGGREGATOR, seed=seed)
   else:
@@ -81,12 +84,15 @@ def _compare(seed: int) -> None:
   model, net = _MODEL.build(dataset, seed), _MODEL.net(dataset)
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
+  program = program_for()
+  algorithm = _ALGORITHM.build(
+    program.rounds,
+    client_ids=dataset.train.client_ids,
+    max_clients=program.participation.max_clients_per_round,
+    seed=seed,
+  )
   build = functools.partial(
-    fed_avg.build,
-    _ATTACK.trained(model),
-    client_optimizer=client_optimizer.build(),
-    server_optimizer=_SERVER.get().build(),
-    attack=_ATTACK.strengths,
+    algorithm, _ATTACK.trained(model), **_ATTACK.of_process
   )
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   columns = place_maps.COLUMNS[bool(dataset.label_names)]
@@ -108,13 +114,13 @@ def _compare(seed: int) -> None:
       outcome = _SYSTEMS.run(
         dataset,
         model,
-        [*federated, aggregator_flags.secure_system(build, program_for())],
+        [*federated, aggregator_flags.secure_system(build, program)],
         client_optimizer=client_optimizer,
         batch_size=_PROGRAM.batch_size,
         seed=seed,
         columns=columns,
         directory=directory,
-        unavailable=_EXECUTION.unavailable,
+        unavailable={**_EXECUTION.unavailable, **_ALGORITHM.unavailable},
       )
     if outcome.weights is not None and _DATA.name != 'grid':
       place_maps.write(directory, dataset, net, outcome.weights)
@@ -133,8 +139,8 @@ _APP = app.Application(
   'heat_map',
   __doc__,
   [
-    _LOOK, _DATA, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR, _ATTACK,
-    _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN,
+    _LOOK, _DATA, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _ALGORITHM, _AGGREGATOR,
+    _ATTACK, _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN,
   ],
 )  # fmt: skip
 

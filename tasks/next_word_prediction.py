@@ -91,6 +91,7 @@ def main() -> None:
     program.rounds,
     client_ids=dataset.train.client_ids,
     max_clients=program.participation.max_clients_per_round,
+    seed=seed,
   )
   build = functools.partial(algorithm, model)
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)

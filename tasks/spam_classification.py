@@ -19,6 +19,7 @@ import functools
 
 from tff_pipelines.cli import (
   aggregator_flags,
+  algorithm_flags,
   app,
   attack_flags,
   comparison,
@@ -31,7 +32,7 @@ from tff_pipelines.cli import (
   training_flags,
 )
 from tff_pipelines.data import poisons
-from tff_pipelines.learning import fed_avg, optimizers
+from tff_pipelines.learning import optimizers
 from tff_pipelines.programs import results
 
 _DATA = text_flags.LabelledTextFlags()
@@ -39,11 +40,12 @@ _FEATURES = text_flags.TextFeatureFlags()
 _MODEL = text_classifier_flags.TextClassifierFlags()
 _SYSTEMS = comparison.ComparisonFlags(central_epochs=20, local_epochs=20)
 _CLIENT = training_flags.OptimizerFlags(
-  'client', optimizers.OptimizerConfig('sgd', 10.0)
+  'client', optimizers.OptimizerConfig('sgd', 10.0), scheduled=True
 )
 _SERVER = training_flags.OptimizerFlags(
-  'server', optimizers.OptimizerConfig('sgd', 1.0)
+  'server', optimizers.OptimizerConfig('sgd', 1.0), scheduled=True
 )
+_ALGORITHM = algorithm_flags.AlgorithmFlags(_CLIENT, _SERVER)
 _AGGREGATOR = aggregator_flags.AggregatorFlags()
 _ATTACK = attack_flags.AttackFlags()
 _PROGRAM = training_flags.ProgramFlags(
@@ -80,17 +82,20 @@ def main() -> None:
   classifier = _MODEL.build(dataset, seed)
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
+  program = program_for()
+  algorithm = _ALGORITHM.build(
+    program.rounds,
+    client_ids=dataset.train.client_ids,
+    max_clients=program.participation.max_clients_per_round,
+    seed=seed,
+  )
   build = functools.partial(
-    fed_avg.build,
-    _ATTACK.trained(classifier.functional),
-    client_optimizer=client_optimizer.build(),
-    server_optimizer=_SERVER.get().build(),
-    attack=_ATTACK.strengths,
+    algorithm, _ATTACK.trained(classifier.functional), **_ATTACK.of_process
   )
   federated = _AGGREGATOR.systems(
     build, program_for, classifier.functional, _SECURE_SUM
   )
-  trained = [*federated, aggregator_flags.secure_system(build, program_for())]
+  trained = [*federated, aggregator_flags.secure_system(build, program)]
   with _RUN.open(_APP, dataset, seed) as directory:
     if _ATTACK.requested:
       outcome = defence_table.run(
@@ -113,15 +118,19 @@ def main() -> None:
         seed=seed,
         columns=_COLUMNS,
         directory=directory,
-        unavailable=_EXECUTION.unavailable,
+        unavailable={**_EXECUTION.unavailable, **_ALGORITHM.unavailable},
       )
-    program, seen = leak.readable(trained, [r['system'] for r in outcome.rows])
+    shared, seen = leak.readable(
+      trained,
+      [row['system'] for row in outcome.rows],
+      plain_training=_ALGORITHM.is_plain,
+    )
     leaked = leak.measure(
       directory,
       dataset,
       classifier,
       client_optimizer=client_optimizer,
-      program=program,
+      program=shared,
       systems=seen,
     )
     if outcome.weights is not None:
@@ -143,8 +152,8 @@ _APP = app.Application(
   'spam_classification',
   __doc__,
   [
-    _DATA, _FEATURES, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _AGGREGATOR, _ATTACK,
-    _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN, _PREDICT,
+    _DATA, _FEATURES, _MODEL, _SYSTEMS, _CLIENT, _SERVER, _ALGORITHM,
+    _AGGREGATOR, _ATTACK, _PROGRAM, _EXECUTION, _SECURE_SUM, _RUN, _PREDICT,
   ],
 )  # fmt: skip
 

@@ -404,6 +404,27 @@ def test_sums_in_the_clear_are_told():
 # Secrecy of cohorts, and what clients keep.
 
 
+@pytest.mark.parametrize('name', ['dp_fixed', 'dp_adaptive'])
+def test_those_awake_are_no_secret_sample(name):
+  with pytest.raises(
+    accounting.UnaccountableError, match='found those of the scheme diurnal'
+  ):
+    system(
+      f'--aggregator={name}', '--epsilon=4', '--participation=diurnal',
+      '--allow_weak_privacy',
+    )  # fmt: skip
+
+
+def test_what_needs_no_sampling_takes_those_awake():
+  found = system(
+    '--aggregator=dp_ftrl_tree', '--epsilon=8', '--participation=diurnal',
+    '--allow_weak_privacy',
+  )  # fmt: skip
+  assert found.program.participation.scheme == 'diurnal'
+  assert terms(found).planned.epsilon <= 8
+  assert 'drawn at random of those who are awake' in found.promise
+
+
 def test_secret_cohorts_need_less_noise():
   assert _noise([]) < _noise(['--nosecret_cohorts'])
 

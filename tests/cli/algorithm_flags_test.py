@@ -6,6 +6,7 @@ import pytest
 import tensorflow_federated as tff
 
 from tests.contracts import execution_samples as samples
+from tff_pipelines.aggregators import compressed_broadcast, compressed_means
 from tff_pipelines.cli import (
   aggregator_flags,
   algorithm_flags,
@@ -13,6 +14,7 @@ from tff_pipelines.cli import (
   flag_groups,
   training_flags,
 )
+from tff_pipelines.core import seeds
 from tff_pipelines.learning import (
   algorithms,
   client_states,
@@ -23,6 +25,7 @@ from tff_pipelines.learning import (
   q_fed_avg,
   schedules,
 )
+from tff_pipelines.numerics import codes, quantization
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +190,37 @@ def test_what_is_in_the_clear_is_refused_beside_a_secure_system():
     parsed('--algorithm=fed_nova', '--system=federated,secure_federated')
 
 
+@pytest.mark.parametrize('algorithm', ['fed_nova', 'q_fed_avg', 'scaffold'])
+def test_a_secure_system_that_was_not_asked_for_is_left_out(algorithm):
+  unavailable = parsed(f'--algorithm={algorithm}').unavailable
+  assert set(unavailable) == {'secure_federated'}
+  assert unavailable['secure_federated'].startswith(
+    f'clients of {algorithm} send the'
+  )
+  assert unavailable['secure_federated'].endswith(', too, in the clear')
+
+
+@pytest.mark.parametrize('algorithm', ['fed_avg', 'fed_prox', 'mime_lite'])
+def test_a_secure_system_can_be_of_what_sends_no_more_in_the_clear(algorithm):
+  group = parsed(
+    f'--algorithm={algorithm}', '--system=federated,secure_federated'
+  )
+  assert not group.unavailable
+
+
+@pytest.mark.parametrize(
+  'given, expected',
+  [
+    ([], True),
+    (['--algorithm=fed_prox'], False),
+    (['--client_schedule=linear'], False),
+    (['--server_schedule=linear'], True),
+  ],
+)
+def test_plain_training_is_that_of_fed_avg_at_one_rate(given, expected):
+  assert parsed(*given).is_plain == expected
+
+
 @pytest.mark.parametrize(
   'algorithm, aggregator',
   [
@@ -218,3 +252,62 @@ def test_states_of_clients_are_kept_where_the_population_is_known():
   )
   assert isinstance(process, client_states.Simulation)
   assert process.process.max_clients == 2
+
+
+def test_weights_are_broadcast_in_so_many_bits():
+  build = parsed('--broadcast_bits=6').build(40, seed=3)
+  broadcast = build.keywords['broadcast']
+  assert broadcast.func is compressed_broadcast.build
+  assert broadcast.keywords == {
+    'code': quantization.Quantization(6),
+    'seed': seeds.derive(3, 'broadcast') % 2**63,
+  }
+
+
+@pytest.mark.parametrize('bits', [-1, 9])
+def test_weights_have_bits_from_1_to_8(bits):
+  with pytest.raises(
+    codes.CodeError,
+    match=f'^Expected 1 to 8 bits of a coordinate, found {bits}',
+  ):
+    parsed(f'--broadcast_bits={bits}')
+
+
+def test_error_feedback_is_simulated_on_what_is_encoded():
+  build = parsed('--algorithm=error_feedback', '--aggregator=top_k').build(
+    40, client_ids=['a', 'b', 'c'], max_clients=2
+  )
+  process = build(
+    samples.hand_written_model(), aggregator=compressed_means.build('top_k')
+  )
+  assert isinstance(process, client_states.Simulation)
+  assert process.process.max_clients == 2
+
+
+@pytest.mark.parametrize('name', ['mean', 'count_sketch', 'median'])
+def test_error_feedback_on_anything_else_is_refused(name):
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=f'^Expected an --aggregator out of .*, found --aggregator={name}, wh',
+  ):
+    parsed('--algorithm=error_feedback', f'--aggregator={name}')
+
+
+def test_error_feedback_leaves_secure_systems_out():
+  found = parsed('--algorithm=error_feedback', '--aggregator=top_k').unavailable
+  assert found == {
+    'secure_federated': 'server of error_feedback decodes each update by itself'
+  }
+
+
+def test_error_feedback_refuses_secure_systems_asked_for_by_name():
+  with pytest.raises(
+    flag_groups.FlagError,
+    match=r'^Expected no secure_federated among the --system with --algorithm=e'
+    'rror_feedback, whose server decodes each update by itself, found --system',
+  ):
+    parsed(
+      '--algorithm=error_feedback',
+      '--aggregator=top_k',
+      '--system=secure_federated,federated',
+    )

@@ -277,7 +277,7 @@ def test_configuration_of_a_task_is_what_a_result_depends_on(monkeypatch):
     ),
     (
       ['--participation=everyone', '--clients_per_round=3'],
-      '--participation=cyclic where --clients_per_round',
+      '--participation=diurnal where --clients_per_round',
     ),
     (['--stop_metric=test/auc'], '--stop_at_target or --stop_after_plateau'),
     (['--system=local', '--central_epochs=3'], 'central in --system where --'),
@@ -308,3 +308,45 @@ def test_two_values_without_a_name_are_refused(application, exit_of):
   code, _, err = exit_of(dinner, lambda: None, 'hall', 'yard')
   assert code == 2
   assert err.startswith("Error: Expected flags only, found 'hall'")
+
+
+# Command lines that are checked and not run.
+
+
+@pytest.fixture
+def forgotten():
+  with flagsaver.flagsaver():
+    yield
+
+
+def test_checked_command_line_has_flag_files_read(
+  application, forgotten, tmp_path
+):
+  preset = tmp_path / 'preset.flags'
+  preset.write_text('# For two.\n--dish=fish\n')
+  given = [f'--flagfile={preset}', '--guests=7']
+  assert application.check(given) == ['--dish=fish', '--guests=7']
+  assert application.configuration()['guests'] == 7
+  # The next one knows nothing of it.
+  assert application.check([]) == []
+  assert application.configuration()['guests'] == 2
+
+
+def test_checked_command_line_that_does_not_fit_is_refused(
+  application, forgotten
+):
+  with pytest.raises(flag_groups.FlagError, match='--dish=fish where --wine'):
+    application.check(['--wine=white'])
+  with pytest.raises(flag_groups.FlagError, match="flags only, found 'fish'"):
+    application.check(['fish'])
+  with pytest.raises(flags.Error, match='Unknown command line flag'):
+    application.check(['--gests=3'])
+
+
+def test_useless_arguments_are_left_out_unless_they_are_needed(
+  application, forgotten
+):
+  given = ['--guests=3', '--wine=white']
+  assert application.useful(given) == ['--guests=3']
+  assert application.useful([*given, '--dish=fish']) == [*given, '--dish=fish']
+  assert application.useful(given, {'wine'}) == given

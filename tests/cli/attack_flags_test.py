@@ -4,9 +4,15 @@ from absl import flags
 from absl.testing import flagsaver
 import pytest
 
-from tff_pipelines.cli import attack_flags, comparison, flag_groups
+from tff_pipelines.cli import (
+  algorithm_flags,
+  attack_flags,
+  comparison,
+  flag_groups,
+  training_flags,
+)
 from tff_pipelines.core.client_kinds import ClientKind
-from tff_pipelines.learning import attacked_updates
+from tff_pipelines.learning import attacked_updates, optimizers
 from tff_pipelines.models import image_classifiers
 
 
@@ -160,4 +166,30 @@ def test_no_repeat_is_refused():
     parsed('--attack=outlier', '--attack_repeats=0')
   assert str(raised.value) == (
     'Expected --attack_repeats of at least 1, found 0.'
+  )
+
+
+def test_what_the_process_has_to_know_is_nothing_of_honest_clients():
+  assert parsed().of_process == {}
+
+
+def test_what_the_process_has_to_know_is_how_strong_attackers_are():
+  assert parsed('--attack=sign_flip', '--sign_flip_scale=2').of_process == {
+    'attack': attacked_updates.Strengths(sign_flip_scale=2.0)
+  }
+
+
+@pytest.mark.parametrize('algorithm', ['fed_prox', 'scaffold', 'fed_sgd'])
+def test_other_algorithms_have_no_attackers(algorithm):
+  sgd = optimizers.OptimizerConfig('sgd', 0.5)
+  algorithm_flags.AlgorithmFlags(
+    training_flags.OptimizerFlags('client', sgd),
+    training_flags.OptimizerFlags('server', sgd),
+  )
+  with pytest.raises(flag_groups.FlagError) as raised:
+    parsed('--attack=sign_flip', f'--algorithm={algorithm}')
+  assert str(raised.value) == (
+    'Expected --algorithm=fed_avg where --attack is given, as attackers change '
+    f'the updates of its clients alone, found --algorithm={algorithm}; remove '
+    'one of them.'
   )

@@ -430,3 +430,42 @@ def test_aggregators_of_a_system_that_is_not_chosen_are_refused():
     'Expected federated in --system where --aggregator is given, found '
     '--system=central,local, with which it has no effect; remove one of them.'
   )
+
+
+def test_what_is_sent_is_told_where_something_is_compressed(
+  model, process, tmp_path, monkeypatch
+):
+  sent = {
+    'mean': ({'uplink_bytes_per_client': 20.0}, ()),
+    'top_k': ({'uplink_bytes_per_client': 19.0}, ('uplink_bytes_per_client',)),
+    'central': ({}, ()),
+  }
+
+  def run(name, *_):
+    traffic, compressed = sent[name.replace(' ', '_')]
+    return training.TrainingResult(
+      process.initialize(), 2, {'accuracy': 0.5}, 1.0, 0.0, None,
+      traffic=traffic, compressed=compressed,
+    )  # fmt: skip
+
+  monkeypatch.setattr(training, 'run', run)
+  outcome = parsed('--system=central,federated').run(
+    DATASET,
+    model,
+    [
+      comparison.TrainedSystem(name, 'federated', lambda: process, PROGRAM)
+      for name in ('mean', 'top_k')
+    ],
+    client_optimizer=CLIENT_OPTIMIZER,
+    batch_size=2,
+    seed=4,
+    columns=COLUMNS,
+    directory=run_directory.RunDirectory(tmp_path),
+  )
+  assert [column.title for column in outcome.columns] == [
+    'accuracy', 'sent up', 'rounds', 'time'
+  ]  # fmt: skip
+  assert [row['uplink_bytes_per_client'] for row in outcome.rows] == [
+    None, 20.0, 19.0
+  ]  # fmt: skip
+  assert outcome.notes[-1].startswith('sent up: bytes of a client in a round')

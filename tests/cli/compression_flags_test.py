@@ -55,7 +55,10 @@ def test_nothing_else_has_to_be_said(name):
       'subsampled --compression_sampling=coin --compression_fraction=0.1',
       'CoinSubsampling(fraction=0.1)',
     ),
-    ('low_rank --compression_rank=5', 'LowRank(rank=5)'),
+    (
+      'low_rank --compression_rank=5',
+      'LowRank(rank=5, is_scaled=False)',
+    ),
     (
       'count_sketch --sketch_rows=5',
       "CountSketch(fraction=0.0625, rows=5, estimate='median')",
@@ -71,6 +74,17 @@ def test_flags_arrive(arguments, code):
 def test_silence_arrives():
   (factory,) = chosen('--aggregator=drive', '--silent_below_norm=0.5')
   assert factory.silent_below == 0.5
+
+
+def test_a_common_code_arrives():
+  masked, drive = chosen('--aggregator=masked_update,drive', '--common_code')
+  assert isinstance(masked, sketched_mean.SketchedMeanFactory)
+  assert isinstance(drive, encoded_mean.EncodedMeanFactory)
+
+
+def test_what_is_measured_arrives():
+  quantized, drive = chosen('--aggregator=quantized,drive', '--measure_entropy')
+  assert quantized.measure_entropy and not drive.measure_entropy
 
 
 def test_several_take_what_has_an_effect_on_them():
@@ -103,6 +117,8 @@ def test_the_seed_is_the_runs():
     ('count_sketch', '--silent_below_norm=1'),
     ('top_k', '--secure_compression'),
     ('drive', '--secure_compression'),
+    ('drive', '--common_code'),
+    ('drive', '--measure_entropy'),
   ],
 )
 def test_flags_without_effect_are_refused(name, useless):

@@ -1,4 +1,4 @@
-"""Flags that name labelled images, their clients, and the model."""
+"""Flags that name labelled images and their clients."""
 
 from absl import flags
 from absl.testing import flagsaver
@@ -7,7 +7,6 @@ import pytest
 
 from tff_pipelines.cli import flag_groups, image_flags
 from tff_pipelines.data import fetching, image_classification, partitioners
-from tff_pipelines.models import sizes
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +21,6 @@ def load(*arguments: str, seed: int = 0):
   flags.FLAGS(['program', *arguments])
   group.check()
   return group.load(seed)
-
-
-def weights(*arguments: str, seed: int = 0) -> tuple[np.ndarray, ...]:
-  """The initial weights of the model that the flags describe."""
-  model_flags = image_flags.ImageClassifierFlags(32)
-  return model_flags.build(load(*arguments), seed).initial_weights[0]
-
-
-# The data.
 
 
 def test_small_digits_need_no_flags():
@@ -51,8 +41,8 @@ def test_clients_and_shares_arrive():
 
 def test_shards_leave_few_labels_a_client():
   dataset = load('--partition=shards', '--shards_per_client=1')
-  assert dataset.provenance['partition']['scheme'] == 'k_labels'
-  assert dataset.provenance['partition']['labels_per_client'] == 1
+  assert dataset.provenance['partition']['scheme'] == 'shards'
+  assert dataset.provenance['partition']['shards_per_client'] == 1
   labels = [len(np.unique(dataset.train.examples(c)[1])) for c in range(50)]
   # 50 shards, 9 borders between labels.
   assert sum(count > 1 for count in labels) <= 9
@@ -62,12 +52,32 @@ def test_shards_leave_few_labels_a_client():
   ('scheme', 'flag', 'name'),
   [
     ('dirichlet', '--dirichlet_alpha=0.7', 'alpha'),
+    ('k_labels', '--labels_per_client=3', 'labels_per_client'),
+    ('class_share', '--class_share=0.7', 'class_share'),
     ('log_normal', '--log_normal_sigma=0.7', 'sigma'),
+    ('power_law', '--power_law_exponent=0.7', 'exponent'),
   ],
 )
 def test_uneven_partitions_have_their_parameter(scheme, flag, name):
   partition = load(f'--partition={scheme}', flag).provenance['partition']
-  assert (partition['scheme'], partition[name]) == (scheme, 0.7)
+  value = float(flag.partition('=')[2])
+  assert (partition['scheme'], partition[name]) == (scheme, value)
+
+
+@pytest.mark.parametrize(
+  ('kind', 'flag'),
+  [('rotation', '--rotation_degrees=30'), ('brightness', None)],
+)
+def test_images_can_differ_from_client_to_client(kind, flag):
+  shifted = load(f'--feature_shift={kind}', *([flag] if flag else []))
+  assert shifted.provenance['feature_shift'] == {
+    'kind': kind,
+    'strength': 30.0 if flag else 0.5,
+  }
+
+
+def test_images_do_not_differ_by_default():
+  assert 'feature_shift' not in load().provenance
 
 
 def test_seed_decides_who_holds_what():
@@ -136,63 +146,27 @@ def test_more_clients_than_digits_are_refused():
     ),
     (
       ['--partition=writer', '--num_clients=5'],
-      '--partition=iid or --partition=dirichlet or --partition=shards or '
-      '--partition=log_normal where --num_clients',
+      '--partition=iid or --partition=dirichlet or .* or '
+      '--partition=power_law where --num_clients',
     ),
     (
       ['--partition=writer', '--test_clients=5'],
-      '--partition=iid or --partition=dirichlet or --partition=shards or '
-      '--partition=log_normal where --test_clients',
+      '--partition=iid or --partition=dirichlet or .* or '
+      '--partition=power_law where --test_clients',
     ),
     (['--dirichlet_alpha=1'], '--partition=dirichlet where --dirichlet_alpha'),
     (['--shards_per_client=1'], '--partition=shards where --shards_per_client'),
+    (['--labels_per_client=1'], '--partition=k_labels where --labels_per'),
+    (['--class_share=1'], '--partition=class_share where --class_share'),
     (['--log_normal_sigma=1'], '--partition=log_normal where --log_normal_s'),
+    (['--power_law_exponent=1'], '--partition=power_law where --power_law'),
+    (['--rotation_degrees=9'], '--feature_shift=rotation where --rotation'),
+    (
+      ['--feature_shift=rotation', '--brightness_strength=1'],
+      '--feature_shift=brightness where --brightness',
+    ),
   ],
 )
 def test_flag_without_an_effect_is_refused_by_name(arguments, wanted):
   with pytest.raises(flag_groups.FlagError, match=f'^Expected {wanted}'):
     load(*arguments)
-
-
-# The model.
-
-
-@pytest.mark.parametrize(
-  ('given', 'shapes'),
-  [
-    ([], [(64, 32), (32,), (32, 10), (10,)]),
-    (['--hidden_sizes='], [(64, 10), (10,)]),
-    (
-      ['--hidden_sizes=7,5'],
-      [(64, 7), (7,), (7, 5), (5,), (5, 10), (10,)],
-    ),
-  ],
-  ids=['default', 'none', 'two'],
-)
-def test_hidden_sizes_arrive(given, shapes):
-  assert [w.shape for w in weights(*given)] == shapes
-
-
-def test_seed_decides_the_initial_weights():
-  kernels = []
-  for seed in (0, 0, 1):
-    with flagsaver.flagsaver():
-      kernels.append(weights(seed=seed)[0])
-  np.testing.assert_array_equal(kernels[0], kernels[1])
-  assert np.all(kernels[0] != kernels[2])
-
-
-@pytest.mark.parametrize('given', ['big', '200,2.5', '200,,100'])
-def test_hidden_sizes_that_are_no_numbers_are_refused(given):
-  with pytest.raises(flag_groups.FlagError) as raised:
-    weights(f'--hidden_sizes={given}')
-  assert str(raised.value) == (
-    f'Expected whole numbers in --hidden_sizes, such as 200,200, found {given}.'
-  )
-
-
-def test_hidden_layer_without_units_is_refused():
-  with pytest.raises(
-    sizes.ModelSizeError, match=r'^Expected hidden_size of at least 1, found 0'
-  ):
-    weights('--hidden_sizes=32,0')

@@ -317,3 +317,16 @@ def test_only_systems_that_share_cohorts_and_show_plain_updates_are_read():
   assert read(trained('dp_fixed', coins), secure)[1] == [
     'central', 'local', 'federated', 'secure_federated',
   ]  # fmt: skip
+
+
+def test_of_clients_who_train_otherwise_only_what_no_round_trains_is_read():
+  drawn = participation.Participation(16, COHORT)
+  systems = [
+    trained('federated', drawn), trained('secure_federated', drawn)
+  ]  # fmt: skip
+  _, names = leak.readable(
+    systems,
+    ['central', 'local', 'federated', 'secure_federated'],
+    plain_training=False,
+  )
+  assert names == ['central', 'local']

@@ -106,6 +106,31 @@ def test_small_population_takes_part_whole(scheme):
   assert found.participation == participation.Participation(4, 4, scheme)
 
 
+def test_a_day_arrives():
+  found = program(
+    '--participation=diurnal', '--day_rounds=12', '--awake_share=0.5'
+  )
+  assert found.participation == participation.Participation(
+    50, 20, 'diurnal', day_rounds=12, awake_share=0.5
+  )
+
+
+@pytest.mark.parametrize(('population_size', 'awake'), [(50, 12), (3, 1)])
+def test_all_who_are_awake_take_part_if_they_are_few(population_size, awake):
+  found = program('--participation=diurnal', population_size=population_size)
+  assert found.participation == participation.Participation(
+    population_size, awake, 'diurnal'
+  )
+
+
+@pytest.mark.parametrize('flag', ['--day_rounds=9', '--awake_share=0.5'])
+def test_a_day_without_an_effect_is_refused(flag):
+  with pytest.raises(
+    flag_groups.FlagError, match=r'^Expected --participation=diurnal where'
+  ):
+    program(flag)
+
+
 def test_everyone_is_the_population_whatever_its_size():
   found = program('--participation=everyone', population_size=50)
   assert found.participation == participation.Participation(50, 50, 'everyone')
@@ -133,6 +158,11 @@ def test_preferred_scheme_is_taken_unless_another_is_given(arguments, found):
       'between 1 and population_size clients per round, found 0',
     ),
     (
+      ['--participation=diurnal', '--awake_share=2'],
+      participation.ParticipationError,
+      'for a share of the day above 0 and up to 1, found 2.0',
+    ),
+    (
       '--stop_after_plateau=-1',
       stop_rules.StopRuleError,
       'plateau of at least 1 evaluation, found -1',
@@ -150,8 +180,9 @@ def test_preferred_scheme_is_taken_unless_another_is_given(arguments, found):
   ],
 )
 def test_values_that_make_no_sense_are_refused(argument, error, told):
+  given = [argument] if isinstance(argument, str) else argument
   with pytest.raises(error, match=told):
-    program(argument)
+    program(*given)
 
 
 def test_stop_metric_without_a_rule_that_looks_at_it_is_refused():

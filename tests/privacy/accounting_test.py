@@ -568,6 +568,23 @@ def test_poisson_sampled_distributed_noise_is_refused():
     accounting.planned(plan, 1e-5)
 
 
+def test_cohorts_of_those_awake_amplify_nothing():
+  people = Participation(100, 10, 'diurnal')
+  with pytest.raises(accounting.UnaccountableError) as raised:
+    accounting.planned(Plan(central.Gaussian(1.0), people, 2, True), 1e-5)
+  assert str(raised.value) == (
+    'Expected cohorts out of the whole population where their secrecy is to '
+    'amplify privacy, found those of the scheme diurnal, out of clients of '
+    'whom everyone knows that they are awake; draw them by the scheme poisson '
+    'or uniform, or do without amplification (secret_cohort=False).'
+  )
+  # Without, only the number of participations counts.
+  everyone = Participation(10, 10, 'everyone')
+  assert accounting.planned(
+    Plan(central.Gaussian(1.0), people, 2), 1e-5
+  ) == accounting.planned(Plan(central.Gaussian(1.0), everyone, 2), 1e-5)
+
+
 def test_other_neighbours_than_the_sampling_has_are_refused():
   with pytest.raises(
     accounting.MixedRelationsError,

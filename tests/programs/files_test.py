@@ -221,3 +221,23 @@ def test_a_table_ends_its_lines_by_newlines_and_quotes_what_has_to_be():
   assert files.csv_text(('name', 'value'), rows) == (
     'name,value\n"Doe, ""J""",1\nann,2.5\n'
   )
+
+
+def test_text_is_appended_whole(tmp_path):
+  path = tmp_path / 'rows.csv'
+  files.write_text(path, 'a\n')
+  files.append_text(path, 'b\n')
+  assert path.read_text() == 'a\nb\n'
+
+
+def test_appending_to_a_full_disk_leaves_the_file_as_it_was(tmp_path):
+  path = tmp_path / 'rows.csv'
+  files.write_text(path, 'a\n')
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (4, hard))
+  try:
+    with pytest.raises(OSError, match='No space left'):
+      files.append_text(path, 'bcd\n')
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  assert path.read_text() == 'a\n'

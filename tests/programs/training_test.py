@@ -154,7 +154,8 @@ def test_run_is_a_plain_loop_of_selection_batches_and_next(
   result = run(given)
 
   state = process.initialize()
-  rows = [{f'test/{k}': v for k, v in evaluate(state).items()}]
+  nothing = {'uplink_bytes': 0, 'downlink_bytes': 0}
+  rows = [{f'test/{k}': v for k, v in evaluate(state).items()} | nothing]
   for round_num in range(1, 6):
     cohort = given.participation.select(SEED, round_num)
     output = process.next(
@@ -166,6 +167,11 @@ def test_run_is_a_plain_loop_of_selection_batches_and_next(
       'cohort/clients': 3,
       'cohort/examples': sum(SIZES[c] for c in cohort),
       'finalizer/update_non_finite': 0,
+      # Four weights and an intercept, three clients a round.
+      'uplink_bytes_per_client': 20,
+      'downlink_bytes_per_client': 20,
+      'uplink_bytes': 60 * round_num,
+      'downlink_bytes': 60 * round_num,
     }
     trained = output.metrics['client_work']['train']
     row |= {f'train/{k}': v for k, v in trained.items()}
@@ -177,6 +183,11 @@ def test_run_is_a_plain_loop_of_selection_batches_and_next(
   assert (result.round_num, result.stopped_because) == (5, None)
   assert result.metrics == {k: float(v) for k, v in evaluate(state).items()}
   assert result.elapsed_seconds > 0
+  assert result.traffic == {
+    'uplink_bytes_per_client': 20, 'downlink_bytes_per_client': 20,
+    'uplink_bytes': 300, 'downlink_bytes': 300,
+  }  # fmt: skip
+  assert result.compressed == ()
   found = table(directory)
   assert [row.pop('round_num') for row in found] == list('012345')
   for found_row, row in zip(found, rows, strict=True):

@@ -72,6 +72,7 @@ class RunWriter:
     manifest: dict[str, Any] | None = None,
     metrics: dict[str, Table] | None = None,
     clients: Table | None = None,
+    label_mixes: Table | None = None,
     local_models: Table | None = None,
     leak: Any = None,
     privacy: dict[str, Any] | None = None,
@@ -106,6 +107,8 @@ class RunWriter:
       _write(run_dir / folder / 'metrics.csv', table)
     if clients is not None:
       _write(run_dir / 'simulation_only/clients.csv', clients)
+    if label_mixes is not None:
+      _write(run_dir / 'simulation_only/label_mixes.csv', label_mixes)
     if local_models is not None:
       _write(run_dir / 'simulation_only/local_models.csv', local_models)
     if personalization is not None:
@@ -174,6 +177,7 @@ class RunWriter:
         'privacy': {'federated': self.privacy_of()},
         'audit': self.audit_of(),
         'clients': clients_table(num_clients),
+        'label_mixes': label_mixes_table(),
         'local_models': local_models_table(num_clients),
         'personalization': personalization_table(num_clients),
         'suggestions': self.suggestions_of(),
@@ -204,8 +208,18 @@ def metrics_table(last_round: int) -> Table:
 
 
 def private_metrics_table(last_round: int) -> Table:
+  """Of updates that travel compressed, too."""
   head, rows = metrics_table(last_round)
-  return (*head, 'privacy/epsilon'), [(*row, row[0] / 2) for row in rows]
+  return (
+    *head,
+    'privacy/epsilon',
+    'uplink_bytes_per_client',
+    'uplink_bytes',
+    'aggregator/uplink_compression',
+  ), [
+    (*row, row[0] / 2, 2e5 if row[0] else '', 4e6 * row[0], 16.0)
+    for row in rows
+  ]
 
 
 def clients_table(num_clients: int) -> Table:
@@ -218,6 +232,20 @@ def clients_table(num_clients: int) -> Table:
   )
   return head, [
     (f'{i:04d}', 2 * i + 3, 1, i + 3, i) for i in range(num_clients)
+  ]
+
+
+def label_mixes_table(labels: Sequence[str] = ('ham', 'spam')) -> Table:
+  """A day of as many rounds as labels, each of one label, then all alike."""
+  head = ('round_num', *(f'{who}:{label}' for who in ('awake', 'cohort')
+                         for label in labels))  # fmt: skip
+  return head, [
+    (
+      index + 1,
+      *(float(other == label) for other in labels),
+      *(1 / len(labels) for _ in labels),
+    )
+    for index, label in enumerate(labels)
   ]
 
 

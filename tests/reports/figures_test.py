@@ -158,6 +158,10 @@ def _write(how, write_run):
       ('client_id', *labels),
       [(f'{index} {_EVIL}', *range(30)) for index in range(25)],
     ),
+    label_mixes=(
+      ('round_num', f'awake:{_EVIL}', 'awake:b', f'cohort:{_EVIL}', 'cohort:b'),
+      [(1, 0.25, 0.75, 1, 0), (2, 0.75, 0.25, 0, 0)],
+    ),
     local_models=(
       ('client_id', 'train_examples', 'accuracy'),
       [(_EVIL, 1, 0.5), (_EVIL, 2, 0.6)],

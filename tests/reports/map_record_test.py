@@ -87,7 +87,7 @@ def test_records_come_in_the_order_of_the_report(write_run):
   assert names == [
     'merge', 'drift', 'outliers', 'excluded', 'fairness', 'privacy',
     'sweep_noise', 'sweep_points', 'sweep_users', 'sweep_merge_points',
-    'defences', 'stations',
+    'defences', 'stations', 'interpolation',
   ]  # fmt: skip
 
 

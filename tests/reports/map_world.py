@@ -181,6 +181,7 @@ class Writer:
     self.table(size, seeds)
     self.defences()
     self.stations(40 if small else 900)
+    self.interpolation()
 
   def merge(self, size) -> None:
     setting = dataclasses.replace(
@@ -404,6 +405,22 @@ class Writer:
       [
         (self.user(i), 'honest', *place, value, int(i % 5 == 0))
         for i, (place, value) in enumerate(zip(places, values, strict=True))
+      ],
+    )
+
+  def interpolation(self) -> None:
+    weights = [-0.2, 0.0, 0.25, 0.5, 0.75, 1.0, 1.2]
+    self._figure(
+      'interpolation',
+      'interpolation',
+      'The loss between two models',
+      [
+        {
+          'name': name,
+          'weights': weights,
+          'losses': [0.5 + bend * w * (1 - w) for w in weights],
+        }
+        for name, bend in (('started alike', -0.4), ('started apart', 3.0))
       ],
     )
 

@@ -3,7 +3,7 @@
 Ends: 0 done; 2 an expected failure, told in one sentence; 130 Ctrl-C.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 import logging as std_logging
 import shutil
 import sys
@@ -45,6 +45,69 @@ class Application:
     for group in self._groups:
       values.update(group.configuration())
     return values
+
+  def flag_names(self) -> set[str]:
+    """Returns the names of the task's own flags."""
+    return {name for group in self._groups for name in group.flag_names()}
+
+  def check(self, arguments: Sequence[str]) -> list[str]:
+    """Parses and checks a command line, and runs nothing.
+
+    Args:
+      arguments: As on a command line, without the program's name.
+
+    Returns:
+      The same with what flag files hold in their place.
+
+    Raises:
+      FlagError: If flags do not fit together.
+      flags.Error: If there is no such flag, or a value has the wrong type.
+    """
+    whole = self._parsed(arguments)
+    for group in self._groups:
+      group.check()
+    return whole
+
+  def useful(
+    self, arguments: Sequence[str], needed: Container[str] = ()
+  ) -> list[str]:
+    """Leaves out arguments whose flags have no effect with the others.
+
+    Args:
+      arguments: As `check` takes them.
+      needed: Names of flags that stay in any case.
+    """
+    kept = self._parsed(arguments)
+    while True:
+      useless = {n for group in self._groups for n in group.useless_flags()}
+      fewer = [
+        argument
+        for argument in kept
+        if not any(
+          argument.partition('=')[0] in (f'--{name}', f'--no{name}')
+          for name in useless
+          if name not in needed
+        )
+      ]
+      if fewer == kept:
+        return kept
+      kept = self._parsed(fewer)
+
+  def forget_flags(self) -> None:
+    """Makes all flags as if no command line had been parsed."""
+    for name in flags.FLAGS:
+      flags.FLAGS[name].unparse()
+    flags.FLAGS.unparse_flags()
+
+  def _parsed(self, arguments: Sequence[str]) -> list[str]:
+    self.forget_flags()
+    whole = flags.FLAGS.read_flags_from_files(list(arguments), force_gnu=False)
+    others = flags.FLAGS([self.task, *whole])[1:]
+    if others:
+      raise flag_groups.FlagError(
+        f'Expected flags only, found {others[0]!r}; write --flag=value.'
+      )
+    return whole
 
   def run(self, main: Callable[[], None]) -> None:
     """Parses the command line, runs `main`, and exits."""

@@ -101,6 +101,12 @@ class AttackFlags(flag_groups.FlagGroup):
       random_stddev=self._random_stddev.value,
     )
 
+  @property
+  def of_process(self) -> dict[str, attacked_updates.Strengths]:
+    """What `fed_avg.build` has to know; of honest clients nothing."""
+    strengths = self.strengths
+    return {} if strengths is None else {'attack': strengths}
+
   def check(self) -> None:
     """Refuses attacks that there are not, and flags without effect."""
     super().check()
@@ -121,6 +127,7 @@ class AttackFlags(flag_groups.FlagGroup):
         f'{self._repeats.value}.'
       )
     _ = self.strengths  # Which checks itself.
+    self._check_algorithm()
     for name in _OF_SYSTEMS:
       if name in flags.FLAGS and flags.FLAGS[name].present:
         raise flag_groups.FlagError(
@@ -128,6 +135,18 @@ class AttackFlags(flag_groups.FlagGroup):
           f'{",".join(found)}, with which it has no effect, as aggregators are '
           'compared instead of systems; remove one of them.'
         )
+
+  def _check_algorithm(self) -> None:
+    """Refuses algorithms whose clients cannot be made attackers."""
+    if 'algorithm' not in flags.FLAGS:
+      return
+    algorithm = flags.FLAGS['algorithm'].value
+    if algorithm != 'fed_avg':
+      raise flag_groups.FlagError(
+        f'Expected --algorithm=fed_avg where --attack is given, as attackers '
+        f'change the updates of its clients alone, found --algorithm='
+        f'{algorithm}; remove one of them.'
+      )
 
   def count(self, num_clients: int) -> int:
     """Returns how many of so many clients attack.

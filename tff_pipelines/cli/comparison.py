@@ -21,6 +21,7 @@ from tff_pipelines.learning import (
 )
 from tff_pipelines.programs import (
   baselines,
+  byte_ledger,
   privacy_log,
   results,
   run_directory,
@@ -32,6 +33,15 @@ SYSTEMS = ('central', 'local', 'federated', 'secure_federated')
 _TRAINED = ('federated', 'secure_federated')
 _EPSILON = results.Column(
   privacy_log.EPSILON, 'epsilon', 'epsilon', 'ratio', 'lower'
+)
+# What a client sends and gets in a round, where compression makes it less.
+_BYTES = (
+  results.Column(
+    byte_ledger.UPLINK, byte_ledger.UPLINK, 'sent up', 'bytes', 'lower'
+  ),
+  results.Column(
+    byte_ledger.DOWNLINK, byte_ledger.DOWNLINK, 'sent down', 'bytes', 'lower'
+  ),
 )
 
 
@@ -192,6 +202,8 @@ class ComparisonFlags(flag_groups.FlagGroup):
     )
     shared = {'batch_size': batch_size, 'seed': seed}
     rows, notes, weights = [], [], {}
+    traffic: dict[str, Mapping[str, float]] = {}
+    compressed: set[str] = set()
     left_out = dict(unavailable or {})
     columns = _with_epsilon(columns, self._chosen(trained))
     for _, one in self._chosen(trained):
@@ -253,9 +265,21 @@ class ComparisonFlags(flag_groups.FlagGroup):
       if result.guarantee is not None:
         metrics[privacy_log.EPSILON] = result.guarantee.epsilon
       rows.append(results.row(system, metrics, columns))
+      traffic[system] = result.traffic
+      compressed.update(result.compressed)
       notes += _notes(system, one.program if one else None, result)
     # Whose model is the one to use: central has gone before all others.
     to_use = sorted(weights, key=lambda system: system == 'central')
+    shown = [column for column in _BYTES if column.key in compressed]
+    for row in rows:
+      sent = traffic.get(row['system'], {})
+      row.update({column.key: sent.get(column.metric) for column in shown})
+    columns = _before_effort(columns, shown)
+    if shown:
+      notes.append(
+        f'{", ".join(column.title for column in shown)}: bytes of a client in '
+        'a round, the mean of all'
+      )
     return Outcome(
       list(columns),
       rows,
@@ -345,9 +369,16 @@ def _with_epsilon(
   """Returns the columns, with epsilon before the effort if any is private."""
   if not any(one and one.program.privacy for _, one in chosen):
     return list(columns)
+  return _before_effort(columns, [_EPSILON])
+
+
+def _before_effort(
+  columns: Sequence[results.Column], further: Sequence[results.Column]
+) -> list[results.Column]:
+  """Returns the columns, with others before those of the effort."""
   effort = [column for column in columns if column in results.EFFORT]
   others = [column for column in columns if column not in results.EFFORT]
-  return [*others, _EPSILON, *effort]
+  return [*others, *further, *effort]
 
 
 def _notes(

@@ -5,7 +5,7 @@ A group declares its flags on absl's registry, so flagfiles, `--helpfull` and
 are useless under which choice, and refuses them by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 from typing import Any
 
@@ -83,6 +83,22 @@ class FlagGroup:
     Raises:
       FlagError: Naming the flag, the choice it needs and the one found.
     """
+    for name, other, values, chosen in self._useless():
+      wanted = ' or '.join(f'--{other}={value}' for value in values)
+      raise FlagError(
+        f'Expected {wanted} where --{name} is given, found '
+        f'--{other}={",".join(map(str, chosen))}, with which it has no '
+        'effect; remove one of them.'
+      )
+
+  def useless_flags(self) -> list[str]:
+    """Returns the names of the flags that `check` would refuse."""
+    return [name for name, *_ in self._useless()]
+
+  def _useless(
+    self,
+  ) -> Iterator[tuple[str, str, tuple[Any, ...], list[Any]]]:
+    """Flags without effect: which they need, its right values, its value."""
     by_name = {declared.holder.name: declared for declared in self._declared}
     for given in self._declared:
       if not given.holder.present:
@@ -95,13 +111,13 @@ class FlagGroup:
         # Of a list, one element that it has an effect with is enough.
         chosen = found if isinstance(found, list) else [found]
         if not any(one in values for one in chosen):
-          wanted = ' or '.join(f'--{other}={value}' for value in values)
-          raise FlagError(
-            f'Expected {wanted} where --{given.holder.name} is given, found '
-            f'--{other}={",".join(map(str, chosen))}, with which it has no '
-            'effect; remove one of them.'
-          )
+          yield given.holder.name, other, values, chosen
+          break
         needed = by_name[other].only_with if other in by_name else None
+
+  def flag_names(self) -> list[str]:
+    """Returns the names of all its flags."""
+    return [declared.holder.name for declared in self._declared]
 
   def configuration(self) -> dict[str, Any]:
     """Returns the values of the flags that identify a run."""

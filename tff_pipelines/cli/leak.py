@@ -25,7 +25,10 @@ _OTHERS = 20
 
 
 def readable(
-  trained: Sequence[comparison.TrainedSystem], systems: Sequence[str]
+  trained: Sequence[comparison.TrainedSystem],
+  systems: Sequence[str],
+  *,
+  plain_training: bool = True,
 ) -> tuple[training.TrainingProgram, list[str]]:
   """Returns what `measure` can compare: systems that share their cohorts.
 
@@ -35,6 +38,9 @@ def readable(
   Args:
     trained: The systems that may have been trained in rounds.
     systems: Those that were, and others.
+    plain_training: Whether clients train as in federated averaging, which is
+      what `measure` reads; otherwise all that were trained in rounds are left
+      out.
 
   Returns:
     The training program of the first one, and the systems.
@@ -42,7 +48,10 @@ def readable(
   seen = [
     one
     for one in trained
-    if one.name in systems and one.name in SYSTEMS and one.plain_updates
+    if plain_training
+    and one.name in systems
+    and one.name in SYSTEMS
+    and one.plain_updates
   ]
   program = (seen or trained)[0].program
   alike = {

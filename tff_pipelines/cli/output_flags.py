@@ -1,4 +1,4 @@
-"""The flag of the run directory, for every task; loads no TensorFlow."""
+"""Flags of the run directory, for every task; loads no TensorFlow."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
@@ -16,7 +16,7 @@ RUNS = pathlib.Path('runs')
 
 
 class OutputFlags(flag_groups.FlagGroup):
-  """`--output_dir`."""
+  """`--output_dir` and `--report`."""
 
   def __init__(self) -> None:
     super().__init__('The run directory')
@@ -25,6 +25,13 @@ class OutputFlags(flag_groups.FlagGroup):
       None,
       'where the run is recorded; an interrupted run goes on there. Without it '
       f'a new folder under {RUNS}/',
+      identifies_run=False,
+    )
+    self._report = self.define(
+      'report',
+      True,
+      'whether report.html is drawn at the end; `python -m '
+      'tff_pipelines.reports RUN` draws it later',
       identifies_run=False,
     )
 
@@ -63,10 +70,13 @@ class OutputFlags(flag_groups.FlagGroup):
     self, directory: run_directory.RunDirectory, notes: Sequence[str]
   ) -> None:
     """Writes report.html out of what the run left; prints the final table."""
-    with files.saving('the report', directory.path):
-      report = page.write(directory.path)
+    report = None
+    if self._report.value:
+      with files.saving('the report', directory.path):
+        report = page.write(directory.path)
     console = rich.console.Console()
     console.print(tables.console_table(run_reader.read(directory.path).results))
     for note in notes:
       console.print(note, style='dim')
-    console.print(f'report: {report}', soft_wrap=True)
+    if report is not None:
+      console.print(f'report: {report}', soft_wrap=True)

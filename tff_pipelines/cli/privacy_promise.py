@@ -27,6 +27,7 @@ _COHORTS = {
   'poisson': 'in expectation, each by a coin',
   'cyclic': 'each in its turn',
   'everyone': 'everyone',
+  'diurnal': 'drawn at random of those who are awake',
 }
 
 

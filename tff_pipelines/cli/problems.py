@@ -9,6 +9,7 @@ import tensorflow_federated as tff
 from tff_pipelines.cli import (
   flag_groups,
   image_flags,
+  image_model_flags,
   text_classifier_flags,
   text_flags,
 )
@@ -56,7 +57,7 @@ class Digits:
 
   def __init__(self) -> None:
     self._data = image_flags.LabelledImageFlags()
-    self._model = image_flags.ImageClassifierFlags(32)
+    self._model = image_model_flags.ImageClassifierFlags(32)
     self.groups: Sequence[flag_groups.FlagGroup] = (self._data, self._model)
 
   def build(

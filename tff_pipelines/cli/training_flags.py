@@ -1,8 +1,8 @@
 """Flags of the training program, its optimizers, and where it runs."""
 
-from typing import get_args
+from typing import Any, get_args
 
-from tff_pipelines.cli import flag_groups
+from tff_pipelines.cli import flag_groups, participation_flags
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching
 from tff_pipelines.execution import contexts, masked_sums
@@ -181,20 +181,8 @@ class ProgramFlags(flag_groups.FlagGroup):
     super().__init__('The training program')
     define = self.define
     self._rounds = define('rounds', rounds, 'rounds of training')
-    self._participation = define(
-      'participation',
-      'uniform',
-      'how a cohort is drawn: a fixed number at random; each client by a coin; '
-      'everyone in turn; everyone always. Private aggregators have schemes of '
-      'their own unless this is given',
-      choices=('uniform', 'poisson', 'cyclic', 'everyone'),
-    )
-    self._clients_per_round = define(
-      'clients_per_round',
-      clients_per_round,
-      'cohort size (its expectation for poisson); a smaller population takes '
-      'part whole',
-      only_with=('participation', ('uniform', 'poisson', 'cyclic')),
+    self._participation = participation_flags.ParticipationFlags(
+      self, clients_per_round
     )
     self._batch_size = define('batch_size', batch_size, 'examples in a batch')
     self._client_epochs = define(
@@ -279,12 +267,6 @@ class ProgramFlags(flag_groups.FlagGroup):
       preferred: How cohorts are drawn if the flags do not say; None: by the
         flag's default.
     """
-    scheme = self._participation.value
-    if preferred is not None and not self._participation.present:
-      scheme = preferred
-    clients = min(self._clients_per_round.value, population_size)
-    if scheme == 'everyone':
-      clients = population_size
     rules: list[stop_rules.StopRule] = []
     if self._target.value:
       rules.append(
@@ -296,9 +278,7 @@ class ProgramFlags(flag_groups.FlagGroup):
       rules.append(stop_rules.WallTime(self._wall_time.value))
     return training.TrainingProgram(
       rounds=self._rounds.value,
-      participation=participation.Participation(
-        population_size, clients, scheme
-      ),
+      participation=self._participation.get(population_size, preferred),
       batching=batching.Batching(
         self._batch_size.value,
         self._client_epochs.value,
@@ -314,7 +294,7 @@ class ProgramFlags(flag_groups.FlagGroup):
 
 
 class ExecutionFlags(flag_groups.FlagGroup):
-  """`--execution`."""
+  """`--execution` and `--threads`."""
 
   def __init__(self) -> None:
     super().__init__('Where the computations run')
@@ -325,6 +305,14 @@ class ExecutionFlags(flag_groups.FlagGroup):
       'a process of its own',
       choices=tuple(contexts.CONTEXTS),
     )
+    self._threads = self.define(
+      'threads',
+      0,
+      'threads that share the clients of a round; 0 is one a core. Results '
+      'depend on it by rounding only',
+      only_with=('execution', ('xla',)),
+      identifies_run=False,
+    )
 
   def install(
     self, secure_sums: masked_sums.MaskedSum | str | None = None
@@ -334,7 +322,12 @@ class ExecutionFlags(flag_groups.FlagGroup):
     Args:
       secure_sums: What the XLA context sums secure sums with.
     """
-    options = {'secure_sums': secure_sums} if self._name.value == 'xla' else {}
+    options: dict[str, Any] = {}
+    if self._name.value == 'xla':
+      options = {
+        'secure_sums': secure_sums,
+        'threads': self._threads.value or None,
+      }
     contexts.install(self._name.value, **options)
 
   @property

@@ -7,7 +7,7 @@ logits float32[n, num_classes]. Loss: mean cross entropy.
 from collections.abc import Sequence
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -74,6 +74,23 @@ class Mlp:
     return tf.matmul(x, kernel) + bias
 
 
+class Classifier(Protocol):
+  """The sizes of a classifier, and what it computes.
+
+  Attributes:
+    num_inputs: Values of an example.
+  """
+
+  @property
+  def num_inputs(self) -> int: ...
+
+  def initial_weights(self, seed: int) -> tuple[np.ndarray, ...]:
+    """Returns the weights before any training, float32."""
+
+  def logits(self, weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """Returns float32[n, num_classes] for float32[n, num_inputs]."""
+
+
 def build_mlp(
   chosen: Mlp, seed: int = 0
 ) -> tff.learning.models.FunctionalModel:
@@ -86,6 +103,13 @@ def build_mlp(
   Returns:
     A model of (float32[n, num_inputs], int32[n]), with `class_metrics`.
   """
+  return build(chosen, seed)
+
+
+def build(
+  chosen: Classifier, seed: int = 0
+) -> tff.learning.models.FunctionalModel:
+  """Builds a classifier; see `build_mlp`."""
 
   @tf.function
   def predict(weights: Any, x: tf.Tensor, training: bool = True) -> tf.Tensor:

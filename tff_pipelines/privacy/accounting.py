@@ -175,6 +175,13 @@ def _amplified(record: ledger.Record) -> losses.Sampling | None:
     return None
   if isinstance(record.mechanism, local.LocalMechanism):
     return None
+  if participation.scheme == 'diurnal':
+    raise UnaccountableError(
+      'Expected cohorts out of the whole population where their secrecy is to '
+      'amplify privacy, found those of the scheme diurnal, out of clients of '
+      'whom everyone knows that they are awake; draw them by the scheme poisson '
+      'or uniform, or do without amplification (secret_cohort=False).'
+    )
   rate = participation.sampling_rate
   if rate == 1.0:
     return None

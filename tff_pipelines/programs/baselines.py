@@ -54,6 +54,7 @@ def train_centrally(
     participation=participation.Participation(1, 1, 'everyone'),
     batching=batching_lib.Batching(batch_size),
     seed=seed,
+    counts_bytes=False,
   )
   return training.run('central', process, pooled, evaluate, program, directory)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -85,6 +86,25 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
       with contextlib.suppress(OSError):
         os.unlink(partial)
       raise
+
+
+def append_text(path: pathlib.Path, text: str) -> None:
+  """Adds text to the end of a file, all of it or nothing.
+
+  In one call of the operating system, which a killed process has made or not.
+
+  Raises:
+    OSError: If it cannot be written; the file is as before.
+  """
+  content = text.encode('utf-8')
+  handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+  try:
+    size = os.fstat(handle).st_size
+    if os.write(handle, content) < len(content):
+      os.ftruncate(handle, size)
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+  finally:
+    os.close(handle)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -44,6 +44,7 @@ class SpeedLog:
     """
     self._path = folder / 'speed.csv'
     self._rows = [r for r in _read(self._path) if r.round_num <= last_round]
+    self._is_whole = False
 
   def append(self, row: RoundSpeed) -> None:
     """Writes down a round.
@@ -52,10 +53,17 @@ class SpeedLog:
       SavingFailedError: If it cannot be written.
     """
     self._rows.append(row)
+    if self._is_whole:
+      # Rewritten whole, a row would cost the more the later it is.
+      line = ','.join(map(str, dataclasses.astuple(row)))
+      with files.saving(self._path.name, self._path.parent):
+        files.append_text(self._path, f'{line}\n')
+      return
     files.write_text(
       self._path,
       files.csv_text(_HEAD, (dataclasses.astuple(r) for r in self._rows)),
     )
+    self._is_whole = True
 
   def rates(self) -> dict[str, float]:
     """Returns seconds_per_round, examples_per_second and tokens_per_second.

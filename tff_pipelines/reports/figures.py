@@ -12,6 +12,7 @@ import matplotlib.figure
 from tff_pipelines.reports import (
   appearance,
   attack_curves,
+  byte_curves,
   canary_picture,
   client_data,
   curves,
@@ -20,6 +21,8 @@ from tff_pipelines.reports import (
   excluded_picture,
   fairness_picture,
   gap_picture,
+  interpolation_picture,
+  label_drift,
   local_models,
   map_record,
   masking_picture,
@@ -266,6 +269,13 @@ KINDS: Sequence[Kind] = (
     'Thick: on the test data. Thin: on the training data.',
   ),
   Kind(
+    'metric_by_bytes',
+    byte_curves.metric_by_bytes,
+    'Curves: the test metric against the bytes that all clients have sent',
+    'What clients have sent up in all rounds so far. Every step of the axis is '
+    'a multiple: the further left, the fewer bytes for as much.',
+  ),
+  Kind(
     'epsilon_by_round',
     privacy_curves.epsilon_by_round,
     'Curves: the epsilon that was spent by round, and what was planned',
@@ -302,6 +312,15 @@ KINDS: Sequence[Kind] = (
     'Dots: a value of every model trained with and without one client',
     'Each mark is a model, each short line a mean. Where the marks of both '
     'kinds mix, nobody can tell whether the client took part.',
+  ),
+  Kind(
+    'interpolation_picture',
+    interpolation_picture.interpolation_picture,
+    'Curves: the loss of every weighted mean of two models, by their start',
+    'Squares: two models, each trained by a client of its own. Circle: their '
+    'mean. Dashed: the better of the two. Where the mean lies below the line, '
+    'averaging helps.',
+    maps='interpolation',
   ),
   Kind(
     'local_models',
@@ -349,6 +368,14 @@ KINDS: Sequence[Kind] = (
     'How unequal the clients are, in amount and in kind.',
   ),
   Kind(
+    'label_drift',
+    label_drift.label_drift,
+    'Stacked shares: the labels that take part in the rounds of a day',
+    'Where the colours move, the rounds do not learn from the same data. '
+    'Above: everyone who could be chosen. Below: the cohorts, which differ by '
+    'chance, too.',
+  ),
+  Kind(
     'other_metrics',
     small_multiples.other_metrics,
     'Small pictures: all other metrics by round',
@@ -377,8 +404,8 @@ def draw_all(run: run_reader.Run, *, dpi: int = 150) -> dict[str, Picture]:
       record = drawing.record
       found[drawing.name] = Picture(
         name=drawing.name,
-        png=_png(drawing.figure, dpi),
-        svg=_svg(drawing.figure),
+        png=png(drawing.figure, dpi),
+        svg=svg(drawing.figure),
         alt=f'{kind.shows} ({record.title if record else systems}).',
         caption=kind.caption,
         record=record.name if record else None,
@@ -387,11 +414,13 @@ def draw_all(run: run_reader.Run, *, dpi: int = 150) -> dict[str, Picture]:
   return found
 
 
-def _png(drawing: matplotlib.figure.Figure, dpi: int) -> bytes:
+def png(drawing: matplotlib.figure.Figure, dpi: int) -> bytes:
+  """Returns a figure as the content of a PNG file."""
   return _saved(drawing, format='png', dpi=dpi)
 
 
-def _svg(drawing: matplotlib.figure.Figure) -> bytes:
+def svg(drawing: matplotlib.figure.Figure) -> bytes:
+  """Returns a figure as the content of an SVG file, with the layout it has."""
   # The layout that the picture has; to compute it again takes longest.
   drawing.set_layout_engine('none')
   # Neither a date nor random names: drawing twice gives the same file.

@@ -36,6 +36,7 @@ KINDS = (
   'table',
   'defences',
   'stations',
+  'interpolation',
 )
 
 _SIMULATION_ONLY = 'simulation_only'

@@ -233,6 +233,7 @@ def _clients(
       'local_models',
       'personalization_picture',
       'client_data',
+      'label_drift',
     )
   ]
   if run.clients is not None and not run.clients.empty:

@@ -22,6 +22,7 @@ _SCHEMES = {
   'poisson': 'drawn anew, each by chance',
   'cyclic': 'in turn',
   'everyone': 'everyone',
+  'diurnal': 'drawn of those awake',
 }
 _NOISE = (
   'Noise is its standard deviation in the sum, in units of the most that one '

@@ -50,6 +50,9 @@ class Run:
     clients: One row a client: `client_id`, `train_examples`, `test_examples`,
       label counts `train:<label>`. None if the run did not write it. Only a
       simulation can see this.
+    label_mixes: One row a round of a day: `round_num`, shares `awake:<label>`
+      of the examples of all who could take part, `cohort:<label>` of those who
+      did. None if the run did not write it. Only a simulation can see this.
     local_models: One row a client: `client_id`, `train_examples` and the
       metrics of the model it trains alone. None if the run did not write it.
       Only a simulation can see this.
@@ -79,6 +82,7 @@ class Run:
   results: results.Results
   metrics: Mapping[str, pd.DataFrame]
   clients: pd.DataFrame | None = None
+  label_mixes: pd.DataFrame | None = None
   local_models: pd.DataFrame | None = None
   leak: leak_lib.Leak | None = None
   privacy: Mapping[str, privacy_record.PrivacyRecord] = dataclasses.field(
@@ -115,6 +119,9 @@ def read(run_dir: str | os.PathLike[str]) -> Run:
     results=final_table,
     metrics=_read_metrics(directory),
     clients=run_files.read_csv(only_simulated / 'clients.csv', key='client_id'),
+    label_mixes=run_files.read_csv(
+      only_simulated / 'label_mixes.csv', key='round_num'
+    ),
     local_models=run_files.read_csv(
       only_simulated / 'local_models.csv', key='client_id'
     ),

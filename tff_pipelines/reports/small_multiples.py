@@ -11,6 +11,7 @@ import pandas as pd
 
 from tff_pipelines.reports import (
   appearance,
+  byte_curves,
   curves,
   privacy_record,
   results,
@@ -101,8 +102,8 @@ def _names(run: run_reader.Run) -> list[str]:
       group = name.partition('/')[0]
       if name == 'round_num' or group in ('train', 'test'):
         continue
-      if name == privacy_record.METRIC:
-        continue  # It has pictures of its own.
+      if name == privacy_record.METRIC or name in byte_curves.METRICS:
+        continue  # They have pictures of their own.
       if np.isfinite(table[name].to_numpy(float)).any():
         found[name] = None
   return list(found)

@@ -1,0 +1,24 @@
+"""The papers of this repository: do the flags of all their runs still fit?"""
+
+import pathlib
+import subprocess
+import sys
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+PATIENCE_SECONDS = 900
+
+
+def test_every_experiment_of_every_paper_runs_on_small_data():
+  done = subprocess.run(
+    [sys.executable, '-m', 'tasks.reproduce', '--all', '--smoke'],
+    cwd=REPOSITORY,
+    capture_output=True,
+    text=True,
+    timeout=PATIENCE_SECONDS,
+  )
+  told = dict(line.split(': ', 1) for line in done.stdout.splitlines())
+  assert {name: words for name, words in told.items() if words != 'works'} == {}
+  assert (done.returncode, done.stderr) == (0, '')
+  experiments = {name for name in told if '/' in name}
+  assert {'mcmahan2017/2nn_table1', 'mcmahan2017/cnn'} <= experiments
+  assert 'flags of digits' in told
