@@ -1,6 +1,7 @@
 """Runs the experiments of a paper, and says what came of their claims."""
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import functools
 import os
@@ -146,16 +147,36 @@ class ExperimentRun:
   def _is_cut(self, job: Job) -> bool:
     """Whether a job cannot be the best; notes it if so."""
     bound = reproduction_schedule.cut_at(self._experiment, job, self._progress)
-    if bound == float('inf') or not self._metrics_exist(job):
+    race = self._race(job)
+    if (bound == float('inf') and not race) or not self._metrics_exist(job):
       return False
     try:
       score, tie = self._score(job)
     except errors.PipelineError:
       return False  # Nothing was measured yet.
-    if score is None or score.exact is not None or score.low < bound:
+    if score is None or score.exact is not None:
+      return False
+    if score.low < bound and not reproduction_schedule.loses_race(
+      self._experiment, job, race
+    ):
       return False
     self._progress[job] = Progress('cut', score, tie)
     return True
+
+  def _race(self, job: Job) -> dict[Job, float]:
+    """What the metric of a job's grid was after `race_rounds`, if it was."""
+    choose, at = self._experiment.choose, job.run.race_rounds
+    if not at or choose is None or job.seed != job.run.seeds[0]:
+      return {}
+    metric = dataclasses.replace(choose.measure, kind='at', round_num=at)
+    found = {}
+    for other in reproduction_schedule.grid_jobs(self._experiment, job.run):
+      with contextlib.suppress(errors.PipelineError, OSError):
+        number = reproduction_measures.measure(
+          self._place.run_dir(other), metric, job.run.system
+        )
+        found[other] = number.low
+    return found
 
   def _metrics_exist(self, job: Job) -> bool:
     folder = reproduction_measures.system_folder(

@@ -179,8 +179,8 @@ def _amplified(record: ledger.Record) -> losses.Sampling | None:
     raise UnaccountableError(
       'Expected cohorts out of the whole population where their secrecy is to '
       'amplify privacy, found those of the scheme diurnal, out of clients of '
-      'whom everyone knows that they are awake; draw them by the scheme poisson '
-      'or uniform, or do without amplification (secret_cohort=False).'
+      'whom everyone knows that they are awake; draw them by the scheme '
+      'poisson or uniform, or do without amplification (secret_cohort=False).'
     )
   rate = participation.sampling_rate
   if rate == 1.0:

@@ -38,6 +38,8 @@ with `=` may be left out and are then that.
       task        if not that of the experiment
       seeds, grid if not those of the experiment
       minutes=1   expected of one seed on one core; the longest start first
+      race_rounds=0  after so many rounds only the value goes on whose metric is
+                  best; 0: all go on. Only where the least rounds_to is chosen
       system='federated'  whose numbers are meant where nothing else is said:
                   federated, central, ..., as in the run's final table
     claims        list of objects:
@@ -185,6 +187,7 @@ class Run:
   grid: Mapping[str, tuple[Any, ...]]
   minutes: float
   system: str
+  race_rounds: float = 0
 
   def grid_values(self) -> list[dict[str, Any]]:
     """Returns all combinations of the grid, the last flag running fastest."""
@@ -516,6 +519,16 @@ def _experiment(folder: pathlib.Path, content: _Object) -> Experiment:
   _check_distinct(content.at('runs'), names)
   if not runs:
     raise _FormError(f'Expected a run at {content.at("runs")}, found none.')
+  by_rounds = (
+    choose is not None
+    and choose.better == 'least'
+    and (choose.measure.kind == 'rounds_to')
+  )
+  if not by_rounds and any(run.race_rounds for run in runs):
+    raise _FormError(
+      f'Expected the least rounds_to at {content.at("choose")} where a run has '
+      'race_rounds, found another choice.'
+    )
   if choose is None and any(len(run.grid_values()) > 1 for run in runs):
     raise _FormError(
       f'Expected {content.at("choose")}, which tells the best value of a grid, '
@@ -566,6 +579,7 @@ def _run(
     grid=_grid(content, grid),
     minutes=float(content.get('minutes', 'number', 1)),
     system=content.get('system', 'text', 'federated'),
+    race_rounds=content.get('race_rounds', 'number', 0),
   )
   for flag, value in flags.items():
     _check_flag(content.at('flags'), flag, value)

@@ -178,12 +178,7 @@ def cut_at(
   That is known where the least rounds to a target are best: those of the best
   other value so far. Infinite otherwise, and for other seeds than the first.
   """
-  choose = experiment.choose
-  if (
-    choose is None
-    or (choose.better, choose.measure.kind) != ('least', 'rounds_to')
-    or job.seed != job.run.seeds[0]
-  ):
+  if not chosen_by_rounds(experiment) or job.seed != job.run.seeds[0]:
     return math.inf
   return min(
     (
@@ -194,6 +189,36 @@ def cut_at(
       and stand.score is not None
     ),
     default=math.inf,
+  )
+
+
+def loses_race(
+  experiment: reproduction_paper.Experiment,
+  job: Job,
+  at_race: Mapping[Job, float],
+) -> bool:
+  """Whether another value of a job's grid was better after `race_rounds`.
+
+  Args:
+    experiment: Whose job.
+    job: The job.
+    at_race: What the jobs' metric was then; those that have not come so far are
+      missing. Of equal values the first wins.
+  """
+  if not job.run.race_rounds or job not in at_race:
+    return False
+  return any(
+    (at_race[other], job.value) > (at_race[job], other.value)
+    for other in grid_jobs(experiment, job.run)
+    if other != job and other in at_race
+  )
+
+
+def chosen_by_rounds(experiment: reproduction_paper.Experiment) -> bool:
+  """Whether the best value is that of the least rounds to a target."""
+  choose = experiment.choose
+  return choose is not None and (
+    (choose.better, choose.measure.kind) == ('least', 'rounds_to')
   )
 
 
