@@ -23,7 +23,7 @@ class FakeWorkers:
     self.started: list[str] = []
     self.interrupted: list[str] = []
     self._orders: list = []
-    self._rounds: dict[str, int] = {}
+    self.rounds: dict[str, int] = {}
 
   @property
   def has_room(self):
@@ -60,7 +60,7 @@ class FakeWorkers:
 
   def _round(self, name, flags, folder):
     rate = float(flags['client_learning_rate'])
-    done = self._rounds[name] = self._rounds.get(name, -1) + 1
+    done = self.rounds[name] = self.rounds.get(name, -1) + 1
     folder.mkdir(parents=True, exist_ok=True)
     rows = [f'{r},{min(1.0, rate * r)}' for r in range(done + 1)]
     (folder / 'metrics.csv').write_text(
@@ -145,6 +145,21 @@ def test_the_longest_starts_first_and_seeds_follow_with_the_best(
 def test_hopeless_values_are_cut(experiment, place):
   _, _, workers = run(experiment, place)
   assert set(workers.interrupted) == {'a 0.05 0', 'a 0.01 0'}
+
+
+def test_who_loses_a_race_stops_early(experiment, place):
+  racing = dataclasses.replace(
+    experiment.run('a'),
+    grid={'client_learning_rate': (0.04, 0.05)},
+    race_rounds=2,
+  )
+  one, _, workers = run(
+    dataclasses.replace(experiment, runs=(racing,), claims=(), figures=()),
+    place,
+  )
+  assert workers.interrupted == ['a 0.04 0']
+  assert workers.rounds['a 0.04 0'] < 5 < workers.rounds['a 0.05 0']
+  assert one.record(0.0)['runs'][0]['best'] == {'client_learning_rate': 0.05}
 
 
 def test_record_tells_numbers_and_verdicts(experiment, place):

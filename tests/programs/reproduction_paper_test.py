@@ -164,6 +164,7 @@ FIGURE = (*EXPERIMENT, 'figures', 0)
     ((*EXPERIMENT, 'runs'), [], 'Expected a run at experiments[0].runs'),
     ((*EXPERIMENT, 'grid', 'x'), [], 'a list of values at'),
     ((*EXPERIMENT, 'grid', 'seed'), [1], 'Expected no --seed at'),
+    ((*RUN, 'race_rounds'), 'soon', 'runs[0].race_rounds'),
     ((*RUN, 'flagfile'), 'b.flags', "runs[0].flagfile, found 'b.flags'"),
     ((*RUN, 'flags'), {'x': {}}, 'runs[0].flags.x, found {}'),
     ((*RUN, 'flags'), {'output_dir': 'x'}, 'Expected no --output_dir at'),
@@ -233,3 +234,13 @@ def test_papers_of_this_repository_can_be_read_and_say_what_they_are(folder):
   # None lies about unused, and there is no Python.
   assert {p for p in folder.iterdir() if p.suffix == '.flags'} == flagfiles
   assert not list(folder.rglob('*.py'))
+
+
+def test_a_race_needs_a_choice_by_rounds(folder):
+  content = changed(*RUN, 'race_rounds', value=30)
+  assert read(folder, content).experiments[0].runs[0].race_rounds == 30
+  content['experiments'][0]['choose'] = {
+    'most': {'final': {'metric': 'test/accuracy'}}
+  }
+  with pytest.raises(reproduction_paper.PaperError, match='least rounds_to'):
+    read(folder, content)

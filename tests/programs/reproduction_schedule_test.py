@@ -189,6 +189,45 @@ def test_other_seeds_and_other_choices_are_never_cut():
   )
 
 
+def racing(*values):
+  one = dataclasses.replace(run(), race_rounds=30)
+  jobs = reproduction_schedule.grid_jobs(experiment(one), one)
+  return experiment(one), {
+    job: value
+    for job, value in zip(jobs, values, strict=True)
+    if value is not None
+  }
+
+
+def losers(whole, at_race):
+  return [
+    job.value
+    for job in reproduction_schedule.grid_jobs(whole, whole.runs[0])
+    if reproduction_schedule.loses_race(whole, job, at_race)
+  ]
+
+
+def test_only_the_best_after_a_race_goes_on():
+  assert losers(*racing(0.9, 0.95, 0.8)) == [0, 2]
+
+
+def test_who_has_not_come_so_far_neither_loses_nor_beats_anyone():
+  assert losers(*racing(None, 0.95, 0.9)) == [2]
+  assert losers(*racing(None, 0.95, None)) == []
+
+
+def test_of_equal_values_the_likelier_wins():
+  assert losers(*racing(0.9, 0.9, 0.9)) == [1, 2]
+
+
+def test_without_a_race_nobody_loses():
+  whole, at_race = racing(0.9, 0.95, 0.8)
+  plain = dataclasses.replace(whole.runs[0], race_rounds=0)
+  jobs = reproduction_schedule.grid_jobs(experiment(plain), plain)
+  known = dict(zip(jobs, at_race.values(), strict=True))
+  assert losers(experiment(plain), known) == []
+
+
 def test_longest_start_first_and_likelier_values_before_others():
   short, long = run('short', minutes=1), run('long', minutes=5)
   jobs = [
