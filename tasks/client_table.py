@@ -38,7 +38,7 @@ def main() -> None:
   seed = _SEED.value
   dataset = _DATA.load(seed)
   participation = _PARTICIPATION.get(dataset.train.num_clients)
-  with _RUN.open(_APP, dataset, seed) as directory:
+  with _RUN.open(APP, dataset, seed) as directory:
     held = holdings.measure(dataset, seed)
     holdings.write_label_mixes(
       dataset, participation, seed=seed, directory=directory
@@ -55,7 +55,7 @@ def main() -> None:
     )
 
 
-_APP = app.Application('client_table', __doc__, [*_DATA.groups, _ROUNDS, _RUN])
+APP = app.Application('client_table', __doc__, [*_DATA.groups, _ROUNDS, _RUN])
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

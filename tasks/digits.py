@@ -95,7 +95,7 @@ def main() -> None:
     algorithm, _ATTACK.trained(model), **_ATTACK.of_process
   )
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
-  with _RUN.open(_APP, dataset, seed) as directory:
+  with _RUN.open(APP, dataset, seed) as directory:
     if _FIGURE.requested:
       outcome = interpolation.run(
         dataset,
@@ -140,7 +140,7 @@ def main() -> None:
     )
 
 
-_APP = app.Application(
+APP = app.Application(
   'digits',
   __doc__,
   [
@@ -150,4 +150,4 @@ _APP = app.Application(
 )  # fmt: skip
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

@@ -74,7 +74,7 @@ def main() -> None:
       [_SYSTEMS, _CLIENT, _SERVER, _ALGORITHM, _ATTACK, _PROGRAM],
       but=['seed'],
     )
-    heat_map_run.run(_APP, _RUN, _LOOK, _DATA, _MODEL, _AGGREGATOR, seed=seed)
+    heat_map_run.run(APP, _RUN, _LOOK, _DATA, _MODEL, _AGGREGATOR, seed=seed)
   else:
     _compare(seed)
 
@@ -96,7 +96,7 @@ def _compare(seed: int) -> None:
   )
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   columns = place_maps.COLUMNS[bool(dataset.label_names)]
-  with _RUN.open(_APP, dataset, seed) as directory:
+  with _RUN.open(APP, dataset, seed) as directory:
     if _ATTACK.requested:
       outcome = defence_table.run(
         dataset,
@@ -135,7 +135,7 @@ def _compare(seed: int) -> None:
     )
 
 
-_APP = app.Application(
+APP = app.Application(
   'heat_map',
   __doc__,
   [
@@ -145,4 +145,4 @@ _APP = app.Application(
 )  # fmt: skip
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

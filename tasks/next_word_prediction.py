@@ -96,7 +96,7 @@ def main() -> None:
   build = functools.partial(algorithm, model)
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   trained = [*federated, aggregator_flags.secure_system(build, program)]
-  with _RUN.open(_APP, dataset, seed) as directory:
+  with _RUN.open(APP, dataset, seed) as directory:
     outcome = _SYSTEMS.run(
       dataset,
       model,
@@ -143,7 +143,7 @@ def main() -> None:
     )
 
 
-_APP = app.Application(
+APP = app.Application(
   'next_word_prediction',
   __doc__,
   [
@@ -154,4 +154,4 @@ _APP = app.Application(
 )  # fmt: skip
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

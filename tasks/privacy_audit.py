@@ -51,7 +51,7 @@ def main() -> None:
   seed = _PROGRAM.seed
   _EXECUTION.install(_SECURE_SUM.get(seed))
   dataset, model = _PROBLEM.build(seed)
-  with _RUN.open(_APP, dataset, seed) as directory:
+  with _RUN.open(APP, dataset, seed) as directory:
     found, notes = _AUDIT.run(
       audited_training.build(
         dataset,
@@ -77,7 +77,7 @@ def main() -> None:
     )
 
 
-_APP = app.Application(
+APP = app.Application(
   'privacy_audit',
   __doc__,
   [
@@ -87,4 +87,4 @@ _APP = app.Application(
 )  # fmt: skip
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

@@ -24,9 +24,9 @@ def main() -> None:
       print(line)
 
 
-_APP = app.Application(
+APP = app.Application(
   'privacy_report', __doc__, [_REPORT], positional='run_dir'
 )
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

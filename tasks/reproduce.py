@@ -28,7 +28,7 @@ def main() -> None:
   _REPRODUCTION.run()
 
 
-_APP = app.Application('reproduce', __doc__, [_REPRODUCTION])
+APP = app.Application('reproduce', __doc__, [_REPRODUCTION])
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

@@ -36,7 +36,7 @@ def main() -> None:
   """Measures a sum, or draws an example."""
   name = _SUM.example_name
   with _OUTPUT.open_directory(
-    _APP, seed=_SUM.seed, data={'name': name or 'random integers'}
+    APP, seed=_SUM.seed, data={'name': name or 'random integers'}
   ) as directory:
     content = _measure() if name is None else _draw(name)
     files.write_json(directory.results_json, content)
@@ -68,7 +68,7 @@ def _draw(name: str) -> dict:
   return content
 
 
-_APP = app.Application('secure_sum', __doc__, [_SUM, _PROTOCOL, _OUTPUT])
+APP = app.Application('secure_sum', __doc__, [_SUM, _PROTOCOL, _OUTPUT])
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

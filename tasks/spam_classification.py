@@ -96,7 +96,7 @@ def main() -> None:
     build, program_for, classifier.functional, _SECURE_SUM
   )
   trained = [*federated, aggregator_flags.secure_system(build, program)]
-  with _RUN.open(_APP, dataset, seed) as directory:
+  with _RUN.open(APP, dataset, seed) as directory:
     if _ATTACK.requested:
       outcome = defence_table.run(
         dataset,
@@ -148,7 +148,7 @@ def main() -> None:
     )
 
 
-_APP = app.Application(
+APP = app.Application(
   'spam_classification',
   __doc__,
   [
@@ -158,4 +158,4 @@ _APP = app.Application(
 )  # fmt: skip
 
 if __name__ == '__main__':
-  _APP.run(main)
+  APP.run(main)

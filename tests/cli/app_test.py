@@ -216,7 +216,7 @@ def load_task(task: str, monkeypatch) -> app.Application:
   monkeypatch.delitem(sys.modules, f'tasks.{task}', raising=False)
   module = importlib.import_module(f'tasks.{task}')
   monkeypatch.delitem(sys.modules, f'tasks.{task}')
-  return module._APP
+  return module.APP
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
     patch.delitem(sys.modules, TASK)
     patch.setattr(sys, 'argv', [TASK, *map(str, arguments)])
     with pytest.raises(SystemExit) as raised:
-      task._APP.run(task.main)
+      task.APP.run(task.main)
   return raised.value.code or 0, out.getvalue(), err.getvalue()
 
 

@@ -35,7 +35,7 @@ def run(monkeypatch, capsys):
       patch.delitem(sys.modules, TASK)
       patch.setattr(sys, 'argv', [TASK, *map(str, arguments)])
       with pytest.raises(SystemExit) as raised:
-        task._APP.run(task.main)
+        task.APP.run(task.main)
     return raised.value.code or 0, *capsys.readouterr()
 
   yield run_task

@@ -73,7 +73,7 @@ def _refused(
   found = {}
   for index, arguments in enumerate(command_lines):
     try:
-      module._APP.check(arguments)
+      module.APP.check(arguments)
     except (errors.PipelineError, flags.Error) as error:
       found[index] = str(error)
   return found
@@ -84,12 +84,12 @@ def _run(module: ModuleType, task: str, job: dict[str, Any]) -> int:
   with _output_in(job['log']):
     try:
       arguments = reproduction_smoke.arguments(
-        module._APP, task, job['arguments'], job['optional'], job['smoke']
+        module.APP, task, job['arguments'], job['optional'], job['smoke']
       )
       sys.argv = [f'tasks/{task}.py', *arguments]
-      module._APP.forget_flags()
+      module.APP.forget_flags()
       signal.signal(signal.SIGINT, signal.default_int_handler)
-      module._APP.run(module.main)
+      module.APP.run(module.main)
     except SystemExit as end:
       return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt:
