@@ -154,6 +154,21 @@ def test_curves_have_a_line_a_seed_and_the_papers_points():
   assert [t.get_text() for t in legend.get_texts()] == ['IID', 'paper']
 
 
+def test_logarithmic_axis_has_no_round_without_bytes():
+  found = reproduction_picture.draw({**CURVES, 'log': True}, [])
+  assert [list(line.get_xdata()) for line in found.axes[0].lines[:2]] == [
+    [1]
+  ] * 2
+
+
+def test_cell_without_a_number_of_the_paper_does_not_name_it(tmp_path):
+  record = copy.deepcopy(RECORD)
+  for claim in record['experiments'][0]['claims']:
+    claim['paper'] = None
+  (tmp_path / 'reproduction.json').write_text(json.dumps(record))
+  assert 'paper: ' not in reproduction_page.write(tmp_path).read_text()
+
+
 def test_dots_stand_at_their_rows_and_those_unknown_are_arrows():
   claims = RECORD['experiments'][0]['claims']
   drawn = reproduction_picture.draw(DOTS, claims)

@@ -144,4 +144,6 @@ def _cross_cell(claim: Mapping[str, Any] | None) -> str:
     text = f'<strong>{text}</strong>'
   elif claim['verdict'] in ('missed', 'undecided', 'failed'):
     text += f' <em>{claim["verdict"]}</em>'
+  if claim['paper'] is None:
+    return f'<td>{text}</td>'
   return f'<td>{text}<small>paper: {html.escape(paper)}</small></td>'

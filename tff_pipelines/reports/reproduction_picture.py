@@ -50,7 +50,9 @@ def _draw_curves(
   for curve, look in zip(curves, looks(len(curves)), strict=True):
     several = len(curve['lines']) > 1
     for line in curve['lines']:
-      x, y = zip(*line['points'], strict=True) if line['points'] else ((), ())
+      # A logarithmic axis has no 0, at which the bytes of round 0 are.
+      points = [p for p in line['points'] if p[0] > 0 or not figure['log']]
+      x, y = zip(*points, strict=True) if points else ((), ())
       axes.plot(
         x,
         y,
