@@ -13,6 +13,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_federated as tff
 
 from tests import slow_cases
 from tff_pipelines.core import participation
@@ -44,7 +45,11 @@ def process() -> types.SimpleNamespace:
     return types.SimpleNamespace(state=added, metrics=metrics)
 
   return types.SimpleNamespace(
-    initialize=lambda: np.float32(0.0), next=next_round
+    initialize=lambda: np.float32(0.0),
+    next=next_round,
+    get_model_weights=lambda state: tff.learning.models.ModelWeights(
+      [state], []
+    ),
   )
 
 

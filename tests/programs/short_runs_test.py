@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow_federated as tff
 
 from tff_pipelines.core import participation
 from tff_pipelines.data import batching, population
@@ -25,7 +26,11 @@ def process() -> types.SimpleNamespace:
     return types.SimpleNamespace(state=10 * state + seen, metrics={})
 
   return types.SimpleNamespace(
-    initialize=lambda: np.float64(0.0), next=next_round
+    initialize=lambda: np.float64(0.0),
+    next=next_round,
+    get_model_weights=lambda state: tff.learning.models.ModelWeights(
+      [state], []
+    ),
   )
 
 

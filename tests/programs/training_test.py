@@ -436,17 +436,25 @@ class Moments:
     return instead(self._process, next=next_)
 
   def watch_files(self, monkeypatch) -> None:
-    """Adds the moments before, amid and after what TFF writes."""
+    """Adds the moments before, amid and after what is written."""
     rename, save = tf.io.gfile.rename, tf.saved_model.save
 
     def watched_rename(source, target, *args, **kwargs):
-      is_checkpoint = 'metrics' not in str(target)
-      what = 'checkpoint' if is_checkpoint else 'metrics'
-      self.passing(f'before {what}')
+      self.passing('before checkpoint')
       rename(source, target, *args, **kwargs)
-      # After metrics comes no other change of a file before the next moment.
-      if is_checkpoint:
-        self.passing(f'after {what}')
+      self.passing('after checkpoint')
+
+    # After metrics comes no other change of a file before the next moment.
+    def watched(write):
+      def write_watched(path, text):
+        if path.name == 'metrics.csv':
+          self.passing('before metrics')
+        write(path, text)
+
+      return write_watched
+
+    for name in ('append_text', 'write_text'):
+      monkeypatch.setattr(files, name, watched(getattr(files, name)))
 
     def watched_save(module, folder, *args, **kwargs):
       save(module, folder, *args, **kwargs)
@@ -460,19 +468,18 @@ class Moments:
 
 
 # Programs whose third round is the last, and how many moments they have.
-# Evaluated and saved are rounds 0, 2 and 3. The metrics' file is renamed once
-# when it is made, once for round 0, and twice for each release after that (all
-# from that round on is taken out, then the round is put in).
+# Evaluated and saved are rounds 0, 2 and 3. The metrics' file is written once
+# when it is made and once for each release.
 MOMENTS = {'next': 3, 'evaluate': 3, 'amid checkpoint': 3}
 MOMENTS |= {'before checkpoint': 3, 'after checkpoint': 3}
 TO_THE_END = (
   program(3),
-  {**MOMENTS, 'before metrics': 8},
+  {**MOMENTS, 'before metrics': 5},
 )
 # Round 3 is released, found to be the last, evaluated, and released again.
 STOPPED_BETWEEN_EVALUATIONS = (
   program(9, stop_rules=(stop_rules.MetricTarget('cohort/examples', 10),)),
-  {**MOMENTS, 'before metrics': 10},
+  {**MOMENTS, 'before metrics': 6},
 )
 
 

@@ -136,6 +136,7 @@ def test_the_pictures_lie_beside_the_page(complete_page):
       'memorization_picture',
       'merge_maps',
       'merge_picture',
+      'metric_by_bytes',
       'metric_by_epsilon',
       'other_metrics',
       'outlier_picture',

@@ -80,7 +80,7 @@ def page(run: run_reader.Run, pictures: Mapping[str, figures.Picture]) -> str:
     *_maps(run, pictures),
     _section(
       'Learning',
-      _pictures(pictures, 'learning_curves', 'loss_curves'),
+      _pictures(pictures, 'learning_curves', 'loss_curves', 'metric_by_bytes'),
     ),
     _section('Privacy', _privacy(run, pictures)),
     _section('Privacy under attack', _audit(run, pictures), apart=True),
