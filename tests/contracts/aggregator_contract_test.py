@@ -149,7 +149,9 @@ def flat(value) -> np.ndarray:
   return np.concatenate([np.ravel(v) for v in value.values()])
 
 
-@pytest.mark.parametrize('aggregation', often(UNBIASED), indirect=True)
+@pytest.mark.parametrize(
+  'aggregation', slow_cases.all_but(['quantized'], UNBIASED), indirect=True
+)
 def test_the_mean_of_compressed_updates_is_the_mean_over_seeds(aggregation):
   state, results = aggregation.process.initialize(), []
   for _ in range(64):

@@ -136,8 +136,10 @@ def _write(how, write_run):
       'train/loss',
       'privacy/epsilon',
       f'a/{_EVIL}',
+      'uplink_bytes',
+      'aggregator/uplink_compression',
     ),
-    [(0, 0.5, 1, 1, 1), (1, 0.6, 2, 2, 2)],
+    [(0, 0.5, 1, 1, 1, 0, ''), (1, 0.6, 2, 2, 2, 1e6, 4)],
   )
   return write_run(
     rows=[*rows, write_run.local],
