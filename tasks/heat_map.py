@@ -85,12 +85,7 @@ def _compare(seed: int) -> None:
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
   program = program_for()
-  algorithm = _ALGORITHM.build(
-    program.rounds,
-    client_ids=dataset.train.client_ids,
-    max_clients=program.participation.max_clients_per_round,
-    seed=seed,
-  )
+  algorithm = _ALGORITHM.of_program(program, dataset.train.client_ids)
   build = functools.partial(
     algorithm, _ATTACK.trained(model), **_ATTACK.of_process
   )

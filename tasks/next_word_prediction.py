@@ -87,12 +87,7 @@ def main() -> None:
   client_optimizer = _CLIENT.get()
   program_for = functools.partial(_PROGRAM.get, dataset.train.num_clients)
   program = program_for()
-  algorithm = _ALGORITHM.build(
-    program.rounds,
-    client_ids=dataset.train.client_ids,
-    max_clients=program.participation.max_clients_per_round,
-    seed=seed,
-  )
+  algorithm = _ALGORITHM.of_program(program, dataset.train.client_ids)
   build = functools.partial(algorithm, model)
   federated = _AGGREGATOR.systems(build, program_for, model, _SECURE_SUM)
   trained = [*federated, aggregator_flags.secure_system(build, program)]

@@ -20,6 +20,7 @@ from tff_pipelines.cli import (
 from tff_pipelines.core import seeds
 from tff_pipelines.learning import algorithms, client_states
 from tff_pipelines.numerics import quantization
+from tff_pipelines.programs import training
 
 # Of the training program, what clients do with steps of their own.
 _OF_CLIENT_STEPS = ('client_epochs', 'client_steps')
@@ -174,6 +175,17 @@ class AlgorithmFlags(flag_groups.FlagGroup):
         f'--algorithm={self._name.value}, whose {who} {what}, found '
         f'--system={",".join(flags.FLAGS["system"].value)}; leave it out.'
       )
+
+  def of_program(
+    self, program: training.TrainingProgram, client_ids: Sequence[str]
+  ) -> Callable[..., Any]:
+    """Returns `build` for a training program on the clients of these names."""
+    return self.build(
+      program.rounds,
+      client_ids=client_ids,
+      max_clients=program.participation.max_clients_per_round,
+      seed=program.seed,
+    )
 
   def build(
     self,

@@ -170,6 +170,11 @@ class Choice:
   better: Literal['least', 'most']
   measure: Measure
 
+  @property
+  def is_by_rounds(self) -> bool:
+    """Whether the best is that of the least rounds to a target."""
+    return (self.better, self.measure.kind) == ('least', 'rounds_to')
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -519,11 +524,7 @@ def _experiment(folder: pathlib.Path, content: _Object) -> Experiment:
   _check_distinct(content.at('runs'), names)
   if not runs:
     raise _FormError(f'Expected a run at {content.at("runs")}, found none.')
-  by_rounds = (
-    choose is not None
-    and choose.better == 'least'
-    and (choose.measure.kind == 'rounds_to')
-  )
+  by_rounds = choose is not None and choose.is_by_rounds
   if not by_rounds and any(run.race_rounds for run in runs):
     raise _FormError(
       f'Expected the least rounds_to at {content.at("choose")} where a run has '

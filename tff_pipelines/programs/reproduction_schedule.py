@@ -178,7 +178,10 @@ def cut_at(
   That is known where the least rounds to a target are best: those of the best
   other value so far. Infinite otherwise, and for other seeds than the first.
   """
-  if not chosen_by_rounds(experiment) or job.seed != job.run.seeds[0]:
+  choose = experiment.choose
+  if choose is None or not choose.is_by_rounds:
+    return math.inf
+  if job.seed != job.run.seeds[0]:
     return math.inf
   return min(
     (
@@ -211,14 +214,6 @@ def loses_race(
     (at_race[other], job.value) > (at_race[job], other.value)
     for other in grid_jobs(experiment, job.run)
     if other != job and other in at_race
-  )
-
-
-def chosen_by_rounds(experiment: reproduction_paper.Experiment) -> bool:
-  """Whether the best value is that of the least rounds to a target."""
-  choose = experiment.choose
-  return choose is not None and (
-    (choose.better, choose.measure.kind) == ('least', 'rounds_to')
   )
 
 
