@@ -34,7 +34,7 @@ class FakeWorkers:
     return [job for job, _ in self._orders]
 
   def start(self, job, order):
-    flags = dict(a.lstrip('-').split('=', 1) for a in order.arguments[1:])
+    flags = dict(a.lstrip('-').split('=', 1) for a in order.arguments)
     name = f'{job.run.name} {flags["client_learning_rate"]} {flags["seed"]}'
     self.started.append(name)
     self._orders.append((job, (name, flags, order)))
@@ -80,7 +80,7 @@ class FakeWorkers:
 def experiment(tmp_path) -> reproduction_paper.Experiment:
   folder = tmp_path / 'paper'
   folder.mkdir()
-  (folder / 'a.flags').write_text('')
+  (folder / 'a.flags').write_text('--clients_per_round=2')
   (folder / 'expected.json').write_text(
     json.dumps(
       {
@@ -245,7 +245,7 @@ def test_order_gives_what_belongs_to_the_place(experiment, place):
   del workers
   job = reproduction_run.Job('e', experiment.runs[1], 0, 0)
   order = place.order(job)
-  assert order.arguments[0].startswith('--flagfile=')
+  assert order.arguments[0] == '--clients_per_round=2'
   assert order.arguments[-1] == f'--output_dir={place.run_dir(job)}'
   assert '--data_dir=/data' in order.optional
   assert '--report=false' in order.optional

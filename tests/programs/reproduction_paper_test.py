@@ -100,7 +100,7 @@ def test_runs_inherit_what_they_do_not_say(folder):
   assert iid.flagfile == folder / 'a.flags'
   assert (iid.seeds, central.seeds) == ((0, 1), (3,))
   assert (central.task, central.system) == ('digits', 'central')
-  assert central.flagfile is None
+  assert (central.flagfile, central.file_arguments) == (None, ())
   assert central.grid_values() == [{}]
   assert iid.grid_values() == [
     {'client_learning_rate': 0.1, 'batch_size': 10},
@@ -234,6 +234,14 @@ def test_papers_of_this_repository_can_be_read_and_say_what_they_are(folder):
   # None lies about unused, and there is no Python.
   assert {p for p in folder.iterdir() if p.suffix == '.flags'} == flagfiles
   assert not list(folder.rglob('*.py'))
+
+
+def test_a_flagfile_is_read_with_the_paper(folder):
+  path = folder / 'a.flags'
+  path.write_text('# Of the paper.\n--rounds=3\n--clients_per_round=2\n')
+  iid, _ = read(folder, CONTENT).experiments[0].runs
+  path.write_text('--rounds=4')
+  assert iid.file_arguments == ('--rounds=3', '--clients_per_round=2')
 
 
 def test_a_race_needs_a_choice_by_rounds(folder):

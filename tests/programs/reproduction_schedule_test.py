@@ -24,6 +24,7 @@ def run(name='iid', *, grid=(0.1, 0.2, 0.4), seeds=(0, 1, 2), minutes=1.0):
     label=name,
     task='digits',
     flagfile=None,
+    file_arguments=(),
     flags={'rounds': 5, 'hidden_sizes': [200, 200], 'x': True},
     seeds=seeds,
     grid={'client_learning_rate': grid} if grid else {},
@@ -60,16 +61,15 @@ def test_arguments_are_those_of_the_run_then_the_grid_and_the_seed():
   ]
 
 
-def test_flagfile_comes_first_and_its_content_decides_on_the_folder(tmp_path):
-  path = tmp_path / 'a.flags'
-  path.write_text('--rounds=3')
-  job = Job('table', dataclasses.replace(run(), flagfile=path), 0, 0)
-  assert job.arguments[0] == f'--flagfile={path}'
-  before = job.folder
-  assert job.folder == before
-  assert before.startswith('table/iid/client_learning_rate=0.1,seed=0-')
-  path.write_text('--rounds=4')
-  assert job.folder != before
+def test_what_a_flagfile_holds_comes_first_and_decides_on_the_folder():
+  def job(*file_arguments):
+    changed = dataclasses.replace(run(), file_arguments=file_arguments)
+    return Job('table', changed, 0, 0)
+
+  assert job('--rounds=3').arguments[0] == '--rounds=3'
+  assert job('--rounds=3').folder == job('--rounds=3').folder
+  assert job('--rounds=3').folder != job('--rounds=4').folder
+  assert job().folder.startswith('table/iid/client_learning_rate=0.1,seed=0-')
 
 
 def test_folders_differ_wherever_arguments_do():

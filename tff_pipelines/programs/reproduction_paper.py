@@ -106,6 +106,8 @@ import pathlib
 import re
 from typing import Any, Literal, get_args
 
+from absl import flags as absl_flags
+
 from tff_pipelines.core import errors
 
 MeasureKind = Literal[
@@ -180,13 +182,16 @@ class Choice:
 class Run:
   """A run of a task, repeated for values of a grid and for seeds.
 
-  Attributes: as in the module's docstring; `flagfile` is a whole path, or None.
+  Attributes: as in the module's docstring; `flagfile` is a whole path, or None,
+    and `file_arguments` is what it held when the paper was read, so that all
+    seeds run with the same.
   """
 
   name: str
   label: str
   task: str
   flagfile: pathlib.Path | None
+  file_arguments: tuple[str, ...]
   flags: Mapping[str, Any]
   seeds: tuple[int, ...]
   grid: Mapping[str, tuple[Any, ...]]
@@ -569,12 +574,16 @@ def _run(
       f'Expected a file of the folder at {content.at("flagfile")}, found '
       f'{flagfile!r}.'
     )
+  file_arguments = absl_flags.FlagValues().read_flags_from_files(
+    [] if path is None else [f'--flagfile={path}']
+  )
   flags = content.get('flags', 'object', {})
   run = Run(
     name=name,
     label=content.get('label', 'text', name),
     task=content.name('task') if content.has('task') else task,
     flagfile=path,
+    file_arguments=tuple(file_arguments),
     flags=flags,
     seeds=_seeds(content, seeds),
     grid=_grid(content, grid),

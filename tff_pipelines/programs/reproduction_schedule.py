@@ -50,19 +50,15 @@ class Job:
   @property
   def arguments(self) -> list[str]:
     """The task's command line, without what belongs to a place."""
-    path = self.run.flagfile
     return [
-      *([] if path is None else [f'--flagfile={path}']),
+      *self.run.file_arguments,
       *(argument(name, value) for name, value in self.flags.items()),
     ]
 
   @property
   def folder(self) -> str:
     """Where its run directory is: another one if anything of it changes."""
-    content = ''
-    if self.run.flagfile is not None:
-      content = self.run.flagfile.read_text(encoding='utf-8')
-    identity = json.dumps([self.run.task, content, self.flags])
+    identity = json.dumps([self.run.task, self.run.file_arguments, self.flags])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     grid = self.run.grid_values()[self.value]
     values = [f'{name}={_text(value)}' for name, value in grid.items()]
