@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_pipelines.core import client_kinds, errors, seeded_numbers
+from tff_pipelines.learning import schedules
 
 _Kind = client_kinds.ClientKind
 
@@ -128,9 +129,7 @@ def build(
       update_weight=result.update_weight,
     )
 
-  @tff.tensorflow.computation(np.int32)
-  def one_more(rounds_done):
-    return rounds_done + 1
+  one_more = schedules.build_counter()
 
   @tff.federated_computation(initialize.type_signature.result, weights, batches)
   def next_fn(state, received, client_data):

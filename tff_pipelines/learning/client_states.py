@@ -96,6 +96,41 @@ class ClientStateProcess:
   max_clients: int
 
 
+def of_named_state(
+  initialize: tff.Computation,
+  next_fn: tff.Computation,
+  first: Any,
+  max_clients: int,
+) -> ClientStateProcess:
+  """Builds a process whose server's state is a named tuple with `weights`.
+
+  Args:
+    initialize: As in `ClientStateProcess`.
+    next_fn: Its `next`.
+    first: The state of a client that has not taken part yet.
+    max_clients: The largest cohort.
+  """
+  state_type = initialize.type_signature.result.member
+  weights_type = state_type.weights
+
+  @tff.tensorflow.computation(state_type)
+  def get_model_weights(state):
+    return state.weights
+
+  @tff.tensorflow.computation(state_type, weights_type)
+  def set_model_weights(state, weights):
+    return state._replace(weights=weights)
+
+  return ClientStateProcess(
+    initialize,
+    next_fn,
+    get_model_weights,
+    set_model_weights,
+    first,
+    max_clients,
+  )
+
+
 def brought_type(first: Any) -> tff.Type:
   """Returns the type `Brought(C)` of states like the one given."""
   own = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), first)

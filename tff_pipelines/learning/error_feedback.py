@@ -143,13 +143,8 @@ def build(
 
   state_type = initialize.type_signature.result.member
 
-  @tff.tensorflow.computation(np.int32)
-  def rate_of(rounds_done):
-    return schedule.rate(rounds_done)
-
-  @tff.tensorflow.computation(np.int32)
-  def one_more(rounds_done):
-    return rounds_done + 1
+  rate_of = schedule.build_rate()
+  one_more = schedules.build_counter()
 
   plain = scheduled_work.plain_training(
     model, composition.weighting(aggregator)
@@ -221,22 +216,7 @@ def build(
     )
     return client_states.Output(next_state, metrics, collect(sent.kept))
 
-  @tff.tensorflow.computation(state_type)
-  def get_model_weights(state):
-    return state.weights
-
-  @tff.tensorflow.computation(state_type, weights_type)
-  def set_model_weights(state, weights):
-    return state._replace(weights=weights)
-
-  return client_states.ClientStateProcess(
-    initialize,
-    next_fn,
-    get_model_weights,
-    set_model_weights,
-    nothing,
-    max_clients,
-  )
+  return client_states.of_named_state(initialize, next_fn, nothing, max_clients)
 
 
 def _checked(aggregator: Any) -> Lossy:

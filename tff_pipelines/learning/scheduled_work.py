@@ -79,13 +79,8 @@ def build(
   def initialize():
     return tff.federated_value(0, tff.SERVER)
 
-  @tff.tensorflow.computation(np.int32)
-  def rate_of(rounds_done):
-    return schedule.rate(rounds_done)
-
-  @tff.tensorflow.computation(np.int32)
-  def one_more(rounds_done):
-    return rounds_done + 1
+  rate_of = schedule.build_rate()
+  one_more = schedules.build_counter()
 
   @tff.tensorflow.computation(weights_type, data, np.float32, np.int32)
   def train_client(weights, batches, rate, rounds_done):

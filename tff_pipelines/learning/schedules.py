@@ -8,6 +8,7 @@ import dataclasses
 import math
 from typing import Any, Literal, get_args
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
@@ -87,6 +88,15 @@ class Schedule:
       share *= tf.minimum(risen, 1.0)
     return self.learning_rate * share
 
+  def build_rate(self) -> tff.Computation:
+    """Builds (int32 -> float32), the rate after so many rounds."""
+
+    @tff.tensorflow.computation(np.int32)
+    def rate_of(rounds_done):
+      return self.rate(rounds_done)
+
+    return rate_of
+
   def _share(self, time: tf.Tensor) -> tf.Tensor:
     """Returns the decay, float32[], after a time in units of decay_rounds."""
     until_end = tf.minimum(time, 1.0)
@@ -159,3 +169,13 @@ def at_clients(
     return schedule
   state = optimizer.initialize(tf.TensorSpec([], tf.float32))
   return Schedule(float(state[tff.learning.optimizers.LEARNING_RATE_KEY]))
+
+
+def build_counter() -> tff.Computation:
+  """Builds (int32 -> int32), the rounds done after one more."""
+
+  @tff.tensorflow.computation(np.int32)
+  def one_more(rounds_done):
+    return rounds_done + 1
+
+  return one_more
