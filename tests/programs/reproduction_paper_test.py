@@ -252,3 +252,18 @@ def test_a_race_needs_a_choice_by_rounds(folder):
   }
   with pytest.raises(reproduction_paper.PaperError, match='least rounds_to'):
     read(folder, content)
+
+
+@pytest.mark.parametrize(
+  ('kind', 'combine', 'signed'),
+  [
+    ('final', None, False),
+    ('rise', None, True),
+    ('final', 'difference', True),
+    ('rise', 'ratio', False),
+  ],
+)
+def test_differences_and_rises_have_a_sign(kind, combine, signed):
+  measure = reproduction_paper.Measure(kind)
+  claim = reproduction_paper.Claim('c', 'run', measure, combine=combine)
+  assert claim.is_difference == signed

@@ -299,7 +299,7 @@ class ExperimentRun:
       'row': claim.row,
       'column': claim.column,
       'format': claim.format,
-      'sign': claim.combine == 'difference',
+      'sign': claim.is_difference,
       'paper': claim.paper,
       'low': claim.low,
       'high': claim.high,

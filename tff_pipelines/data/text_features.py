@@ -8,8 +8,9 @@ is the exception, and says so.)
 """
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
+import functools
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -102,13 +103,11 @@ class TextFeatures:
 
   def compute(self, texts: Sequence[str]) -> collections.OrderedDict[str, Any]:
     """Computes features as NumPy arrays, in portions that fit in memory."""
-    features = tf.function(
-      self, input_signature=[tf.TensorSpec([None], tf.string)]
-    )
+    graph = _graph(self)
     portions = [
       tf.nest.map_structure(
         lambda t: t.numpy(),
-        features(tf.constant(texts[i : i + 512], tf.string)),
+        graph(tf.constant(texts[i : i + 512], tf.string)),
       )
       for i in range(0, len(texts), 512)
     ]
@@ -214,6 +213,16 @@ class TextFeatures:
     if self.pairs:
       parts.append(tf.strings.ngrams(shaped, 2, separator=' '))
     return tf.concat(parts, axis=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _graph(features: TextFeatures) -> Callable[[tf.Tensor], Any]:
+  """Returns the features as a graph, which takes a second to trace."""
+  return tf.function(
+    features,
+    input_signature=[tf.TensorSpec([None], tf.string)],
+    autograph=False,
+  )
 
 
 def _mark(name: str, value: tf.Tensor) -> tf.Tensor:

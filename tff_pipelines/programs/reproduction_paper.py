@@ -235,6 +235,13 @@ class Claim:
     """Whether the number can be missed."""
     return math.isfinite(self.low) or math.isfinite(self.high)
 
+  @property
+  def is_difference(self) -> bool:
+    """Whether its number has a sign, as that of a rise has."""
+    if self.combine is None:
+      return self.measure.kind == 'rise'
+    return self.combine == 'difference'
+
 
 @dataclasses.dataclass(frozen=True)
 class PaperPoints:
