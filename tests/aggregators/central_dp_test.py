@@ -479,6 +479,7 @@ def test_independent_noise_serves_any_number_of_rounds():
   fixed().check_rounds(10**9)
 
 
+@pytest.mark.slow
 def test_tensorflows_runtime_takes_empty_cohorts_too():
   process = fixed(1.0, NOISES['banded'](1.0)).create(VECTOR)
   expected = rounds(process, [[]])[0]

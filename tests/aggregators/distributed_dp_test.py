@@ -129,7 +129,7 @@ def test_nothing_leaves_a_client_but_by_a_secure_sum():
 
 
 @pytest.mark.parametrize(
-  'context', slow_cases.all_but(['test', 'masked'], CONTEXTS), indirect=True
+  'context', slow_cases.all_but(['masked'], CONTEXTS), indirect=True
 )
 def test_without_noise_it_is_the_mean_of_the_clipped_updates(context):
   values = vectors(5, 0.4) + vectors(4, 3.0, seed=1)
@@ -264,6 +264,7 @@ def test_a_client_with_a_number_that_is_not_finite_adds_zeros(xla, bad):
   assert found.measurements['clipped_clients'] == 0
 
 
+@pytest.mark.slow
 def test_signal_to_noise_is_near_the_truth(xla):
   # Eight equal updates of norm 0.5: a signal of 4, and noise sqrt(n * 1/4).
   value = vectors(1, 0.499)[0]

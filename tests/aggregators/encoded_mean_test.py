@@ -201,6 +201,7 @@ def test_errors_of_rounds_average_out(signs):
   assert 0.4 / 16 < of_mean / single < 2.3 / 16
 
 
+@pytest.mark.slow
 def test_a_run_can_be_repeated_and_another_seed_draws_anew(signs):
   def first(process):
     return flat(process.next(process.initialize(), [update(0)], [1.0]).result)
@@ -209,6 +210,7 @@ def test_a_run_can_be_repeated_and_another_seed_draws_anew(signs):
   assert (first(signs) != first(created(drive.Drive(), seed=6))).any()
 
 
+@pytest.mark.slow
 def test_bytes_of_coins_are_a_mean():
   process = created(subsampling.CoinSubsampling(0.25))
   values = [update(seed) for seed in range(16)]

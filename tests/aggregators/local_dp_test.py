@@ -170,6 +170,7 @@ def test_a_test_seed_repeats_rounds_but_not_noise(context):
   assert len(set(one.ravel())) == 6
 
 
+@pytest.mark.slow
 def test_a_test_seed_tells_updates_apart_and_seeds(xla):
   def noise(value, seed):
     process = built(FLOAT, test_seed=seed)

@@ -290,6 +290,7 @@ def test_the_sums_are_secure_and_one():
   assert len(tff.structure.flatten(modular)) == 3 + 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'context', slow_cases.all_but(['masked'], CONTEXTS), indirect=True
 )

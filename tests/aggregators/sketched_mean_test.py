@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.aggregators import (
   central_dp,
   clip_norms,
@@ -98,7 +99,7 @@ def test_it_is_compiled(runtime, sketch):
 
 
 @pytest.mark.parametrize(
-  'code', [subsampling.Subsampling(0.25), low_rank.LowRank(2)]
+  'code', [slow_cases.slow(subsampling.Subsampling(0.25)), low_rank.LowRank(2)]
 )
 def test_through_a_secure_sum_it_is_the_same(code):
   factory = secure_mean.SecureMeanFactory()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.cli import aggregator_flags, comparison, flag_groups
 from tff_pipelines.core import participation, seeds
 from tff_pipelines.data import batching, population
@@ -331,7 +332,7 @@ def test_a_system_that_cannot_run_is_left_out_with_a_note(
     run('--system=federated,secure_federated')
 
 
-@pytest.mark.parametrize('secure_sums', [None, 'insecure'])
+@pytest.mark.parametrize('secure_sums', [None, slow_cases.slow('insecure')])
 def test_secure_federated_has_its_own_folder_and_says_what_it_was(
   compare, tmp_path, secure_sums
 ):

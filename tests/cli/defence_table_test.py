@@ -171,6 +171,7 @@ def test_what_is_trained_is_not_trained_again(compared, monkeypatch):
   assert again == outcome
 
 
+@pytest.mark.slow
 def test_repeats_are_drawn_anew_and_their_mean_is_told(tmp_path):
   loaded, begun = [], []
 

@@ -113,6 +113,7 @@ def test_the_ends_are_the_models_of_the_first_two_clients(tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_hardly_trained_only_those_that_start_apart_differ(tmp_path):
   rows, curves, _ = between(tmp_path, 1e-9)
   start = loss(model_of()(SEED).initial_weights[0])
@@ -146,6 +147,7 @@ def test_weights_are_those_of_the_paper_and_the_three_that_are_told(tmp_path):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_is_a_pure_function_of_the_seed(tmp_path):
   once, again = (between(tmp_path / n, 0.5, 6)[1] for n in 'ab')
   assert once == again

@@ -183,6 +183,7 @@ def test_ctrl_c_ends_cleanly(run_path, monkeypatch, capsys):
   assert capsys.readouterr().out.endswith('\n\n')
 
 
+@pytest.mark.slow
 def test_characters_are_suggested_one_by_one(tmp_path, monkeypatch, capsys):
   made = dataset('character')
   architecture = character_lstm.CharacterLstm(made.vocabulary.size, 6, 4, 8)

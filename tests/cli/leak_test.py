@@ -140,6 +140,7 @@ def test_the_sums_of_many_rounds_read_more_and_miss_nothing(measured):
   assert often['precision'] > once['precision'] + 0.05
 
 
+@pytest.mark.slow
 def test_the_other_model_leaks_as_much(dataset, tmp_path):
   _, found = measure(tmp_path, dataset, 'embedding_bag', 0.1)
   row = scores(found, 'federated')
@@ -241,6 +242,7 @@ def test_words_of_the_person_are_in_its_texts(measured, dataset):
     assert row['texts'] == 0 and row.get('federated') is None
 
 
+@pytest.mark.slow
 def test_measuring_again_gives_the_same_files(measured, dataset, tmp_path):
   path, notes, _ = measured
   assert measure(tmp_path, dataset)[0] == notes

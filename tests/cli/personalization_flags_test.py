@@ -111,6 +111,7 @@ def test_summary_is_written(personalized):
   assert [row.split(',')[:2] for row in rows] == [['everyone', '3']]
 
 
+@pytest.mark.slow
 def test_one_small_step_changes_less_than_ten(tmp_path, personalized):
   run(
     tmp_path, '--personalize_steps=1', '--personalize_learning_rate=0.001',
@@ -137,6 +138,7 @@ def test_person_with_nothing_to_count_says_nothing(tmp_path):
   assert [g.client_id for g in gains] == ['ann', 'eve']
 
 
+@pytest.mark.slow
 def test_nothing_to_count_at_all_writes_nothing(tmp_path):
   x, y = LATER.pooled().examples(0)
   later = population.ArrayPopulation(

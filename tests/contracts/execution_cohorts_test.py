@@ -105,6 +105,7 @@ def test_many_blocks_equal_one_for_results_at_the_clients(monkeypatch):
   assert len(made) > 2
 
 
+@pytest.mark.slow
 def test_threads_change_results_by_rounding_only(process):
   one, three = (
     _rounds(context.XlaContext(threads=n), process, samples.rounds())
@@ -126,6 +127,7 @@ def test_two_runs_with_the_same_threads_are_bit_equal(process, threads):
       np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_rounds_of_varying_cohorts_compile_at_most_two_programs(process):
   xla = context.XlaContext(threads=2)
   rng = np.random.default_rng(0)

@@ -186,8 +186,6 @@ PROCESSES = {
 # sides on a schedule, and one that goes through a client's batches twice.
 _ALWAYS_RUN = (
   'weighted, hand-written',
-  'FedSGD',
-  'schedules, weighted',
   'q-FedAvg on schedules',
 )
 
@@ -247,6 +245,7 @@ def _simulated(context, simulation):
     return outputs
 
 
+@pytest.mark.slow
 def test_k_means_is_that_of_tff(pair):
   process = _algorithms.build_fed_kmeans(
     num_clusters=3, data_shape=(2,), random_seed=(1, 2)
@@ -380,6 +379,7 @@ def _reconstruction_model():
   )
 
 
+@pytest.mark.slow
 def test_reconstruction_is_that_of_tff(pair):
   process = _algorithms.build_fed_recon(
     _reconstruction_model, loss_fn=tf.keras.losses.MeanSquaredError

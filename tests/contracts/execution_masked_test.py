@@ -88,6 +88,7 @@ def _survivors(config, round_num, num_clients):
   return summation.expected(num_clients)
 
 
+@pytest.mark.slow
 def test_rounds_are_those_of_tff(reference, process):
   xla, _ = _masked()
   rounds = [samples.batches(s, seed=r) for r, s in enumerate(COHORTS)]

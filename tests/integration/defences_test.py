@@ -1,18 +1,15 @@
 """Tasks under attack, from the command line to the report."""
 
-import csv
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests.integration import command_lines
 
 # Of the same in one process, cli/defence_table_test always runs.
 pytestmark = pytest.mark.slow
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
-PATIENCE_SECONDS = 600
 TASKS = {
   'digits': ('--num_clients=16', '--hidden_sizes='),
   'spam_classification': ('--people=16',),
@@ -29,20 +26,12 @@ FLAGS = (
 def attacked(request, tmp_path_factory) -> tuple[pathlib.Path, str]:
   """A run directory that `python -m` has made, and what it has printed."""
   path = tmp_path_factory.mktemp('attacked') / 'run'
-  done = subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      f'tasks.{request.param}',
-      *FLAGS,
-      *TASKS[request.param],
-      '--aggregator=mean,median',
-      f'--output_dir={path}',
-    ],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
+  done = command_lines.run(
+    f'tasks.{request.param}',
+    *FLAGS,
+    *TASKS[request.param],
+    '--aggregator=mean,median',
+    f'--output_dir={path}',
   )
   assert (done.returncode, done.stderr) == (0, '')
   return path, done.stdout
@@ -52,10 +41,8 @@ def test_a_quarter_that_flips_signs_breaks_the_mean_and_not_the_median(
   attacked,
 ):
   path, _ = attacked
-  with open(
-    path / 'maps' / 'defences' / 'defences.csv', newline='', encoding='utf-8'
-  ) as file:
-    rows = {(r['aggregator'], r['attack']): r for r in csv.DictReader(file)}
+  found = command_lines.table(path / 'maps' / 'defences' / 'defences.csv')
+  rows = {(row['aggregator'], row['attack']): row for row in found}
   assert len(rows) == 6
   accuracy = {pair: float(row['accuracy']) for pair, row in rows.items()}
   assert accuracy['mean', 'sign_flip'] < accuracy['mean', 'none'] - 0.2

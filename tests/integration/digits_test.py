@@ -1,18 +1,16 @@
 """The digits task from its command line to its report."""
 
-import csv
 import json
 import math
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests.integration import command_lines
 
 # The spam task is the one that always runs from end to end.
 pytestmark = pytest.mark.slow
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.digits'
 FLAGS = (
   '--num_clients=12',
@@ -22,27 +20,15 @@ FLAGS = (
   '--central_epochs=2',
   '--local_epochs=2',
 )
-PATIENCE_SECONDS = 600
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory) -> tuple[pathlib.Path, str]:
   """A run directory that `python -m` has made, and what it has printed."""
   path = tmp_path_factory.mktemp('trained') / 'run'
-  done = subprocess.run(
-    [sys.executable, '-m', TASK, *FLAGS, f'--output_dir={path}'],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
+  done = command_lines.run(TASK, *FLAGS, f'--output_dir={path}')
   assert (done.returncode, done.stderr) == (0, '')
   return path, done.stdout
-
-
-def table(path: pathlib.Path) -> list[dict[str, str]]:
-  with open(path, newline='', encoding='utf-8') as file:
-    return list(csv.DictReader(file))
 
 
 def test_manifest_says_what_was_asked_for(trained):
@@ -54,7 +40,7 @@ def test_manifest_says_what_was_asked_for(trained):
 
 
 def test_metrics_of_the_rounds_that_were_evaluated(trained):
-  rows = table(trained[0] / 'metrics.csv')
+  rows = command_lines.table(trained[0] / 'metrics.csv')
   tested = {row['round_num']: row for row in rows if row.get('test/accuracy')}
   assert list(tested) == ['0', '2', '4']
   first, last = tested['0'], tested['4']
@@ -80,14 +66,16 @@ def test_results_compare_four_systems(trained):
 
 
 def test_simulation_only_tells_who_holds_which_digits(trained):
-  clients = table(trained[0] / 'simulation_only' / 'clients.csv')
+  clients = command_lines.table(trained[0] / 'simulation_only' / 'clients.csv')
   assert [row['client_id'] for row in clients] == [
     *(f'client_{c:04d}' for c in range(12)),
     *(f'test_{c:04d}' for c in range(10)),
   ]
   assert sum(int(row['train_examples']) for row in clients) == 1438
   assert sum(int(row['train:9']) for row in clients) > 0
-  models = table(trained[0] / 'simulation_only' / 'local_models.csv')
+  models = command_lines.table(
+    trained[0] / 'simulation_only' / 'local_models.csv'
+  )
   assert {row['num_examples'] for row in models} == {'359.0'}
 
 

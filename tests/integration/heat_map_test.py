@@ -1,31 +1,15 @@
 """The heat map task from its command line to its report."""
 
-import csv
+import functools
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
-PATIENCE_SECONDS = 600
+from tests.integration import command_lines
 
-
-def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-  return subprocess.run(
-    [sys.executable, '-m', 'tasks.heat_map', *arguments],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
-
-
-def table(path: pathlib.Path) -> list[dict[str, str]]:
-  with open(path, newline='', encoding='utf-8') as file:
-    return list(csv.DictReader(file))
+run = functools.partial(command_lines.run, 'tasks.heat_map')
 
 
 # The model world.
@@ -35,7 +19,7 @@ def table(path: pathlib.Path) -> list[dict[str, str]]:
 def drawn(tmp_path_factory) -> tuple[pathlib.Path, str]:
   """The run directory of a figure, and what was printed."""
   path = tmp_path_factory.mktemp('drawn') / 'run'
-  done = start(
+  done = run(
     '--figure=outliers', '--users=3', '--points_per_user=4', '--outliers=1',
     '--merge_every=4', '--steps=10', '--seeds=2', '--seed=6',
     f'--output_dir={path}',
@@ -61,7 +45,7 @@ def test_the_figures_folders_are_there(drawn):
       'figure.json', 'server.csv', 'server_maps.npz',
       'simulation_only/places.csv', 'simulation_only/truth.npz',
     ]  # fmt: skip
-    rows = table(folder / 'server.csv')
+    rows = command_lines.table(folder / 'server.csv')
     assert [
       (r['curve'], r['seed'], r['step'], r['round_num']) for r in rows
     ] == [
@@ -75,14 +59,14 @@ def test_the_figures_folders_are_there(drawn):
 def test_leaving_the_outlier_out_is_the_same_in_both_figures(drawn):
   folder = drawn[0] / 'maps'
   without, everybody = (
-    [r['accuracy'] for r in table(folder / name / 'server.csv') if
+    [r['accuracy'] for r in command_lines.table(folder / name / 'server.csv') if
      r['curve'] == curve]
     for name, curve in (('outliers', '0'), ('excluded', '0'))
   )  # fmt: skip
   assert without != everybody
   last = [
     r['accuracy']
-    for r in table(folder / 'excluded' / 'server.csv')
+    for r in command_lines.table(folder / 'excluded' / 'server.csv')
     if r['curve'] == '3'
   ]
   assert last == without
@@ -91,7 +75,7 @@ def test_leaving_the_outlier_out_is_the_same_in_both_figures(drawn):
 def test_results_are_those_of_the_last_merge(drawn):
   path, out = drawn
   results = json.loads((path / 'results.json').read_text())
-  rows = table(path / 'maps' / 'outliers' / 'server.csv')
+  rows = command_lines.table(path / 'maps' / 'outliers' / 'server.csv')
   for curve, row in enumerate(results['rows']):
     last = [
       float(r['accuracy'])
@@ -133,7 +117,7 @@ def compared(tmp_path_factory) -> tuple[pathlib.Path, str]:
   places = folder / 'places.csv'
   places.write_text('client,x,y,value\n' + ''.join(rows))
   path = folder / 'run'
-  done = start(
+  done = run(
     '--dataset=csv', f'--csv_path={places}', '--system=central,federated',
     '--rounds=20', '--central_epochs=20', '--client_epochs=5',
     f'--output_dir={path}',
@@ -168,7 +152,7 @@ def test_the_map_of_own_places_is_there_to_draw(compared):
   assert learned.shape == (121, 121)
   # It learned which corner is hot: x low, y high.
   assert learned[-1, 0] > 0.5 > learned[0, -1]
-  places = table(folder / 'simulation_only' / 'places.csv')
+  places = command_lines.table(folder / 'simulation_only' / 'places.csv')
   assert [row['held_out'] for row in places].count('1') == 24
   assert len(places) == 120
 
@@ -187,7 +171,7 @@ def test_the_report_shows_the_map_of_own_places(compared):
 
 def test_training_flags_of_a_figure_are_one_sentence(tmp_path):
   path = tmp_path / 'run'
-  done = start('--attack=sign_flip', f'--output_dir={path}')
+  done = run('--attack=sign_flip', f'--output_dir={path}')
   assert (done.returncode, done.stdout) == (2, '')
   assert done.stderr == (
     'Error: Expected --figure=comparison where --attack is given, found '

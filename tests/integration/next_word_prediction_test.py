@@ -1,24 +1,19 @@
 """Next-word prediction from its command line to the suggestions."""
 
-import contextlib
 import csv
-import importlib
-import io
+import functools
 import json
-import logging as std_logging
 import math
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
-from absl import logging
-from absl.testing import flagsaver
 import pytest
-import tensorflow_federated as tff
+import tensorflow_federated  # noqa: F401  (Its flags have to outlive a run.)
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
+from tests.integration import command_lines
+
 TASK = 'tasks.next_word_prediction'
 TINY = (
   '--units=8',
@@ -48,46 +43,7 @@ ROUNDS = (
   '--personalize_steps=0',
   '--noexport',
 )
-PATIENCE_SECONDS = 600
-
-
-@contextlib.contextmanager
-def _restored():
-  """Leaves the context, and what is logged, as they were."""
-  root, tensorflow = (
-    std_logging.getLogger(),
-    std_logging.getLogger('tensorflow'),
-  )
-  handlers, level = root.handlers[:], tensorflow.level
-  verbosity = logging.get_verbosity()
-  before = tff.framework.get_context_stack().current
-  try:
-    yield
-  finally:
-    tff.framework.set_default_context(before)
-    root.handlers[:] = handlers
-    tensorflow.setLevel(level)
-    logging.set_verbosity(verbosity)
-
-
-def run(*arguments: object) -> tuple[int, str, str]:
-  """Runs the task in this process: exit code, stdout, stderr."""
-  out, err = io.StringIO(), io.StringIO()
-  with (
-    _restored(),
-    flagsaver.flagsaver(),
-    pytest.MonkeyPatch.context() as patch,
-    contextlib.redirect_stdout(out),
-    contextlib.redirect_stderr(err),
-  ):
-    # Its flags and its module are gone afterwards.
-    patch.delitem(sys.modules, TASK, raising=False)
-    task = importlib.import_module(TASK)
-    patch.delitem(sys.modules, TASK)
-    patch.setattr(sys, 'argv', [TASK, *map(str, arguments)])
-    with pytest.raises(SystemExit) as raised:
-      task.APP.run(task.main)
-  return raised.value.code or 0, out.getvalue(), err.getvalue()
+run = functools.partial(command_lines.run_here, TASK)
 
 
 def ran(path: pathlib.Path, *arguments: object) -> str:
@@ -96,11 +52,6 @@ def ran(path: pathlib.Path, *arguments: object) -> str:
   assert err == ''
   assert code == 0
   return out
-
-
-def table(path: pathlib.Path) -> list[dict[str, str]]:
-  with open(path, newline='', encoding='utf-8') as file:
-    return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope='module')
@@ -153,7 +104,7 @@ def test_manifest_says_that_words_were_counted_in_one_place(trained):
 
 def test_metrics_and_speed_have_a_row_a_round(trained):
   path, _ = trained
-  rows = table(path / 'metrics.csv')
+  rows = command_lines.table(path / 'metrics.csv')
   assert [row['round_num'] for row in rows] == list('012')
   losses = [float(row['test/loss']) for row in rows]
   manifest = json.loads((path / 'manifest.json').read_text())
@@ -162,7 +113,7 @@ def test_metrics_and_speed_have_a_row_a_round(trained):
     math.log(manifest['data']['vocabulary']['size']), rel=0.05
   )
   assert losses[2] < losses[0]
-  speeds = table(path / 'speed.csv')
+  speeds = command_lines.table(path / 'speed.csv')
   assert [row['round_num'] for row in speeds] == ['1', '2']
   assert all(int(row['tokens']) > int(row['examples']) > 0 for row in speeds)
 
@@ -175,7 +126,7 @@ def test_results_compare_ngrams_central_local_and_federated(trained):
     'unigram', 'bigram', 'trigram', 'central', 'local', 'federated',
   ]  # fmt: skip
   assert results['primary'] == 'top1_recall'
-  last = table(path / 'metrics.csv')[-1]
+  last = command_lines.table(path / 'metrics.csv')[-1]
   for metric in ('top1_recall', 'top3_recall', 'perplexity'):
     assert rows['federated'][metric] == float(last[f'test/{metric}'])
   for row in rows.values():
@@ -191,7 +142,7 @@ def test_results_compare_ngrams_central_local_and_federated(trained):
 
 def test_people_are_the_held_out_ones_under_each_system_with_one_model(trained):
   path, _ = trained
-  rows = table(path / 'simulation_only' / 'people.csv')
+  rows = command_lines.table(path / 'simulation_only' / 'people.csv')
   systems = ['unigram', 'bigram', 'trigram', 'central', 'federated']
   assert [row['system'] for row in rows] == systems
   assert len({row['client_id'] for row in rows}) == 1
@@ -204,9 +155,10 @@ def test_people_are_the_held_out_ones_under_each_system_with_one_model(trained):
 
 def test_held_out_people_train_further_at_home(trained):
   path, out = trained
-  (row,) = table(path / 'simulation_only' / 'personalization.csv')
+  (row,) = command_lines.table(path / 'simulation_only' / 'personalization.csv')
   (tested,) = {
-    r['client_id'] for r in table(path / 'simulation_only' / 'people.csv')
+    r['client_id']
+    for r in command_lines.table(path / 'simulation_only' / 'people.csv')
   }
   assert row['client_id'] == tested
   assert float(row['after_loss']) < float(row['before_loss'])
@@ -318,7 +270,7 @@ def uninterrupted(tmp_path_factory) -> bytes:
   """The metrics.csv of `ROUNDS`."""
   path = tmp_path_factory.mktemp('rounds') / 'run'
   ran(path, *ROUNDS)
-  assert len(table(path / 'metrics.csv')) == 7
+  assert len(command_lines.table(path / 'metrics.csv')) == 7
   return (path / 'metrics.csv').read_bytes()
 
 
@@ -328,19 +280,23 @@ def test_run_that_was_ended_goes_on_as_if_nothing_had_been(
   uninterrupted, tmp_path, number, code
 ):
   path = tmp_path / 'run'
-  process = subprocess.Popen(
-    [sys.executable, '-m', TASK, *ROUNDS, f'--output_dir={path}'],
-    cwd=REPOSITORY,
+  process = command_lines.start(
+    TASK,
+    *ROUNDS,
+    f'--output_dir={path}',
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
   )
-  metrics, deadline = path / 'metrics.csv', time.monotonic() + PATIENCE_SECONDS
-  while not metrics.exists() or len(table(metrics)) < 4:
+  metrics, deadline = (
+    path / 'metrics.csv',
+    time.monotonic() + command_lines.PATIENCE_SECONDS,
+  )
+  while not metrics.exists() or len(command_lines.table(metrics)) < 4:
     assert process.poll() is None and time.monotonic() < deadline
     time.sleep(0.005)
   process.send_signal(signal.Signals[f'SIG{number}'])
-  _, err = process.communicate(timeout=PATIENCE_SECONDS)
+  _, err = process.communicate(timeout=command_lines.PATIENCE_SECONDS)
   assert process.returncode == code, err
   assert not (path / 'results.json').exists()
   if number == 'INT':
@@ -374,7 +330,7 @@ def test_federated_sgd_takes_one_step_a_round(tmp_path):
   ran(path, *ROUNDS, '--algorithm=fed_sgd', '--server_learning_rate=1')
   losses = [
     float(row['test/loss'])
-    for row in table(path / 'metrics.csv')
+    for row in command_lines.table(path / 'metrics.csv')
     if row['test/loss']
   ]
   assert len(losses) == 4
@@ -388,7 +344,7 @@ def test_learning_rates_follow_their_schedules(tmp_path):
     path, *ROUNDS, '--client_learning_rate=0.5', '--client_schedule=linear',
     '--server_schedule=cosine', '--server_warmup_rounds=2',
   )  # fmt: skip
-  _, *rounds = table(path / 'metrics.csv')
+  _, *rounds = command_lines.table(path / 'metrics.csv')
   (column,) = {name for name in rounds[0] if 'client_learning_rate' in name}
   assert [float(row[column]) for row in rounds] == pytest.approx(
     [0.5 * (1 - s / 6) for s in range(6)]
@@ -448,7 +404,7 @@ def test_csv_of_ones_own_works_from_end_to_end(plays, tmp_path, level):
   assert (data['name'], data['rows_read'], data['people']) == ('csv', 96, 8)
   if level == 'character':
     assert data['vocabulary']['size'] == 80
-  clients = table(path / 'simulation_only' / 'clients.csv')
+  clients = command_lines.table(path / 'simulation_only' / 'clients.csv')
   assert {row['client_id'] for row in clients} == {
     f'ROLE {role}, a man' for role in range(8)
   }

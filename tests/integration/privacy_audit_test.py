@@ -1,18 +1,16 @@
 """The audit of private training from its command line to its report."""
 
+import functools
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
+from tests.integration import command_lines
 from tff_pipelines.reports import audit_record
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
-TASK = 'tasks.privacy_audit'
 FLAGS = (
   '--num_clients=25',
   '--hidden_sizes=8',
@@ -26,17 +24,7 @@ FLAGS = (
   '--known_rounds=2',
   '--outlier_seeds=4',
 )
-PATIENCE_SECONDS = 600
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    [sys.executable, '-m', TASK, *arguments],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
+run = functools.partial(command_lines.run, 'tasks.privacy_audit')
 
 
 @pytest.fixture(scope='module')

@@ -1,20 +1,18 @@
 """A private run from its command line to the epsilon that it tells."""
 
-import csv
 import itertools
 import json
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
+from tests.integration import command_lines
 from tff_pipelines.privacy import accounting, guarantee, ledger
 
 # Of the same in one process, programs/private_training_test always runs.
 pytestmark = pytest.mark.slow
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.spam_classification'
 FLAGS = (
   '--people=40',
@@ -26,17 +24,10 @@ FLAGS = (
   '--aggregator=dp_fixed',
   '--epsilon=2',
 )
-PATIENCE_SECONDS = 600
 
 
 def run(path: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    [sys.executable, '-m', TASK, *FLAGS, *arguments, f'--output_dir={path}'],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
+  return command_lines.run(TASK, *FLAGS, *arguments, f'--output_dir={path}')
 
 
 @pytest.fixture(scope='module')
@@ -49,8 +40,8 @@ def whole(tmp_path_factory) -> tuple[pathlib.Path, str]:
 
 
 def epsilons(path: pathlib.Path) -> list[float]:
-  with open(path / 'metrics.csv', newline='') as file:
-    return [float(row['privacy/epsilon']) for row in csv.DictReader(file)]
+  rows = command_lines.table(path / 'metrics.csv')
+  return [float(row['privacy/epsilon']) for row in rows]
 
 
 def spent(path: pathlib.Path) -> guarantee.Guarantee:
@@ -98,9 +89,10 @@ def test_final_table_has_epsilon_and_the_cohort_it_takes(whole):
 
 def test_a_run_killed_and_resumed_has_the_same_ledger(whole, tmp_path):
   path = tmp_path / 'run'
-  process = subprocess.Popen(
-    [sys.executable, '-m', TASK, *FLAGS, f'--output_dir={path}'],
-    cwd=REPOSITORY,
+  process = command_lines.start(
+    TASK,
+    *FLAGS,
+    f'--output_dir={path}',
     stdout=subprocess.PIPE,
     stderr=subprocess.DEVNULL,
     text=True,
@@ -110,7 +102,7 @@ def test_a_run_killed_and_resumed_has_the_same_ledger(whole, tmp_path):
       break
   process.kill()
   process.stdout.close()
-  process.wait(timeout=PATIENCE_SECONDS)
+  process.wait(timeout=command_lines.PATIENCE_SECONDS)
   assert 3 < len(epsilons(path)) <= 9
   done = run(path)
   assert (done.returncode, done.stderr) == (0, '')
@@ -124,13 +116,7 @@ def test_a_run_killed_and_resumed_has_the_same_ledger(whole, tmp_path):
 
 def test_report_of_the_ledger_agrees(whole):
   path, _ = whole
-  done = subprocess.run(
-    [sys.executable, '-m', 'tasks.privacy_report', str(path), '--epsilon=9'],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
+  done = command_lines.run('tasks.privacy_report', path, '--epsilon=9')
   assert (done.returncode, done.stderr) == (0, '')
   assert ', the same\n' in done.stdout
   assert 'more rounds like the last within epsilon 9' in done.stdout

@@ -1,20 +1,11 @@
 """The papers of this repository: do the flags of all their runs still fit?"""
 
-import pathlib
-import subprocess
-import sys
-
-REPOSITORY = pathlib.Path(__file__).parents[2]
-PATIENCE_SECONDS = 900
+from tests.integration import command_lines
 
 
 def test_every_experiment_of_every_paper_runs_on_small_data():
-  done = subprocess.run(
-    [sys.executable, '-m', 'tasks.reproduce', '--all', '--smoke'],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
+  done = command_lines.run(
+    'tasks.reproduce', '--all', '--smoke', patience_seconds=900
   )
   told = dict(line.split(': ', 1) for line in done.stdout.splitlines())
   assert {name: words for name, words in told.items() if words != 'works'} == {}

@@ -6,7 +6,6 @@ execute the task's module as `python -m` does.
 """
 
 from collections.abc import Callable
-import csv
 import json
 import os
 import pathlib
@@ -19,10 +18,11 @@ import uuid
 
 import pytest
 
+from tests.integration import command_lines
+
 # Of the same in one process, programs/training_test always runs.
 pytestmark = pytest.mark.slow
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.spam_classification'
 FLAGS = (
   '--people=6',
@@ -31,7 +31,6 @@ FLAGS = (
   '--checkpoint_every=2',
   '--system=federated',
 )
-PATIENCE_SECONDS = 600.0
 
 # Forks a process for each line of standard input, tells its id, waits for its
 # end, and tells its exit code. Whatever the task's module does is left to it.
@@ -74,7 +73,7 @@ class Run:
 
   def __init__(self, server: subprocess.Popen, arguments, log: pathlib.Path):
     self._server, self._log = server, log
-    self._deadline = time.monotonic() + PATIENCE_SECONDS
+    self._deadline = time.monotonic() + command_lines.PATIENCE_SECONDS
     command = {
       'arguments': [str(argument) for argument in arguments],
       'stdout': f'{log}.out',
@@ -126,13 +125,15 @@ class Tasks:
     self._environment = {**os.environ, name: value}
     self._server = subprocess.Popen(
       [sys.executable, '-c', _SERVER, json.dumps(_IMPORTED)],
-      cwd=REPOSITORY,
+      cwd=command_lines.REPOSITORY,
       env=self._environment,
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       bufsize=0,
     )
-    assert select.select([self._server.stdout], [], [], PATIENCE_SECONDS)[0]
+    assert select.select(
+      [self._server.stdout], [], [], command_lines.PATIENCE_SECONDS
+    )[0]
     assert self._server.stdout.readline() == b'ready\n'
 
   def start(self, *arguments) -> Run:
@@ -141,9 +142,9 @@ class Tasks:
 
   def start_from_nothing(self, *arguments) -> subprocess.Popen:
     """Starts a run that imports the libraries itself."""
-    return subprocess.Popen(
-      [sys.executable, '-m', TASK, *map(str, arguments)],
-      cwd=REPOSITORY,
+    return command_lines.start(
+      TASK,
+      *arguments,
       env=self._environment,
       stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL,
@@ -174,7 +175,7 @@ class Tasks:
   def close(self) -> None:
     self._server.stdin.close()
     try:
-      self._server.wait(timeout=PATIENCE_SECONDS)
+      self._server.wait(timeout=command_lines.PATIENCE_SECONDS)
     finally:
       self._server.kill()
       self._server.stdout.close()
@@ -198,8 +199,7 @@ def uninterrupted(tasks, tmp_path_factory) -> pathlib.Path:
 def rounds_in(path: pathlib.Path) -> int:
   """Returns how many rounds metrics.csv has, round 0 included."""
   try:
-    with open(path / 'metrics.csv', newline='') as file:
-      return len(list(csv.DictReader(file)))
+    return len(command_lines.table(path / 'metrics.csv'))
   except FileNotFoundError:
     return 0
 
@@ -245,7 +245,9 @@ def test_run_ended_at_seven_moments_ends_like_one_that_never_was(
   importing = tasks.start_from_nothing(*command)
   time.sleep(2.0)
   importing.kill()
-  assert importing.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
+  assert (
+    importing.wait(timeout=command_lines.PATIENCE_SECONDS) == -signal.SIGKILL
+  )
   assert not path.exists()
 
   def kill_when(moment: Callable[[], object]) -> int:

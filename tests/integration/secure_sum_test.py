@@ -1,47 +1,14 @@
 """The protocol's task from its command line to its report."""
 
-import importlib
+import functools
 import json
-import logging as std_logging
-import pathlib
-import subprocess
-import sys
 
-from absl import (
-  app,  # noqa: F401  (Its own flags have to outlive a test.)
-  logging,
-)
-from absl.testing import flagsaver
 import pytest
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
+from tests.integration import command_lines
+
 TASK = 'tasks.secure_sum'
-PATIENCE_SECONDS = 600
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-  """Runs the task in this process: exit code, stdout, stderr."""
-  handlers = std_logging.getLogger().handlers[:]
-  verbosity = logging.get_verbosity()
-  level = std_logging.getLogger('tensorflow').level
-
-  def run_task(*arguments: object) -> tuple[int, str, str]:
-    # Its flags and its module are gone afterwards.
-    with flagsaver.flagsaver(), monkeypatch.context() as patch:
-      patch.setenv('COLUMNS', '80')
-      patch.delitem(sys.modules, TASK, raising=False)
-      task = importlib.import_module(TASK)
-      patch.delitem(sys.modules, TASK)
-      patch.setattr(sys, 'argv', [TASK, *map(str, arguments)])
-      with pytest.raises(SystemExit) as raised:
-        task.APP.run(task.main)
-    return raised.value.code or 0, *capsys.readouterr()
-
-  yield run_task
-  std_logging.getLogger().handlers[:] = handlers
-  std_logging.getLogger('tensorflow').setLevel(level)
-  logging.set_verbosity(verbosity)
+run = functools.partial(command_lines.run_here, TASK)
 
 
 def test_a_sum_from_the_command_line(tmp_path):
@@ -51,13 +18,7 @@ def test_a_sum_from_the_command_line(tmp_path):
     '--dropout=advertise:0.02,share:0.02,mask:0.05,unmask:0.05',
     f'--output_dir={path}',
   ]  # fmt: skip
-  done = subprocess.run(
-    [sys.executable, '-m', TASK, *arguments],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
+  done = command_lines.run(TASK, *arguments)
   assert (done.returncode, done.stderr) == (0, '')
   for shown in ('advertise', 'all phases', 'survivors: ', 'sum: exactly that'):
     assert shown in done.stdout
@@ -80,7 +41,7 @@ def test_a_sum_from_the_command_line(tmp_path):
     ('three_devices', 'The mean: 1.5 / 3 = 0.5'),
   ],
 )
-def test_an_example_is_told_and_drawn(run, tmp_path, name, shown):
+def test_an_example_is_told_and_drawn(tmp_path, name, shown):
   code, out, err = run(f'--example={name}', f'--output_dir={tmp_path}')
   assert (code, err) == (0, '')
   assert shown in out
@@ -92,7 +53,7 @@ def test_an_example_is_told_and_drawn(run, tmp_path, name, shown):
   assert 'The idea' in report
 
 
-def test_the_same_seed_drops_the_same_clients(run, tmp_path):
+def test_the_same_seed_drops_the_same_clients(tmp_path):
   found = []
   for folder in ('a', 'b'):
     code, _, _ = run(
@@ -128,14 +89,14 @@ def test_the_same_seed_drops_the_same_clients(run, tmp_path):
     ),
   ],
 )
-def test_what_cannot_be_is_one_sentence_and_2(run, tmp_path, arguments, told):
+def test_what_cannot_be_is_one_sentence_and_2(tmp_path, arguments, told):
   code, out, err = run(*arguments, f'--output_dir={tmp_path / "run"}')
   assert (code, out) == (2, '')
   assert err.startswith('Error: ') and told in err
   assert not (tmp_path / 'run' / 'results.json').exists()
 
 
-def test_a_directory_of_another_sum_is_refused(run, tmp_path):
+def test_a_directory_of_another_sum_is_refused(tmp_path):
   flags = ('--length=5', f'--output_dir={tmp_path}')
   assert run('--clients=3', *flags)[0] == 0
   code, _, err = run('--clients=4', *flags)

@@ -1,25 +1,21 @@
 """The spam task from its command line to a model that others can use."""
 
 import csv
-import importlib
+import functools
 import json
-import logging as std_logging
 import math
 import os
 import pathlib
 import subprocess
 import sys
 
-from absl import logging
-from absl.testing import flagsaver
 import numpy as np
 import pytest
-import tensorflow_federated as tff
+import tensorflow_federated  # noqa: F401  (Its flags have to outlive a run.)
 
+from tests.integration import command_lines
 from tff_pipelines.data import text_features
-from tff_pipelines.execution import native
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
 TASK = 'tasks.spam_classification'
 FLAGS = (
   '--people=6',
@@ -33,59 +29,16 @@ TEXTS = (
   'are we still on for tea tonight',
   'Größe: 42 €, bis morgen?',
 )
-PATIENCE_SECONDS = 600
+run = functools.partial(command_lines.run_here, TASK)
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory) -> tuple[pathlib.Path, str]:
   """A run directory that `python -m` has made, and what it has printed."""
   path = tmp_path_factory.mktemp('trained') / 'run'
-  done = subprocess.run(
-    [sys.executable, '-m', TASK, *FLAGS, f'--output_dir={path}'],
-    cwd=REPOSITORY,
-    capture_output=True,
-    text=True,
-    timeout=PATIENCE_SECONDS,
-  )
+  done = command_lines.run(TASK, *FLAGS, f'--output_dir={path}')
   assert (done.returncode, done.stderr) == (0, '')
   return path, done.stdout
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-  """Runs the task in this process: exit code, stdout, stderr."""
-  root, tensorflow = (
-    std_logging.getLogger(),
-    std_logging.getLogger('tensorflow'),
-  )
-  handlers, level = root.handlers[:], tensorflow.level
-  verbosity = logging.get_verbosity()
-  stack = tff.framework.get_context_stack()
-  before = stack.current
-
-  def run_task(*arguments: object) -> tuple[int, str, str]:
-    # Its flags and its module are gone afterwards.
-    with flagsaver.flagsaver(), monkeypatch.context() as patch:
-      patch.delitem(sys.modules, TASK, raising=False)
-      task = importlib.import_module(TASK)
-      patch.delitem(sys.modules, TASK)
-      patch.setattr(sys, 'argv', [TASK, *map(str, arguments)])
-      with pytest.raises(SystemExit) as raised:
-        task.APP.run(task.main)
-    return raised.value.code or 0, *capsys.readouterr()
-
-  yield run_task
-  if isinstance(stack.current, native.NativeContext):
-    stack.current.close()
-  tff.framework.set_default_context(before)
-  root.handlers[:] = handlers
-  tensorflow.setLevel(level)
-  logging.set_verbosity(verbosity)
-
-
-def table(path: pathlib.Path) -> list[dict[str, str]]:
-  with open(path, newline='', encoding='utf-8') as file:
-    return list(csv.DictReader(file))
 
 
 # What a run leaves.
@@ -134,8 +87,8 @@ def test_manifest_says_what_was_asked_for(trained):
 def test_metrics_have_a_row_a_round(trained):
   path, _ = trained
   federated, central = (
-    table(path / 'metrics.csv'),
-    table(path / 'central' / 'metrics.csv'),
+    command_lines.table(path / 'metrics.csv'),
+    command_lines.table(path / 'central' / 'metrics.csv'),
   )
   assert [row['round_num'] for row in federated] == list('01234')
   assert [row['round_num'] for row in central] == list('012')
@@ -153,7 +106,7 @@ def test_results_compare_four_systems_with_plausible_values(trained):
   rows = {row['system']: row for row in results['rows']}
   assert list(rows) == ['central', 'local', 'federated', 'secure_federated']
   assert results['primary'] == 'accuracy'
-  last = table(path / 'metrics.csv')[-1]
+  last = command_lines.table(path / 'metrics.csv')[-1]
   assert rows['federated']['accuracy'] == float(last['test/accuracy'])
   assert rows['federated']['ham_blocked'] == float(
     last['test/false_positive_rate']
@@ -172,7 +125,7 @@ def test_results_compare_four_systems_with_plausible_values(trained):
   assert rows['secure_federated']['auc'] == pytest.approx(
     rows['federated']['auc'], abs=0.05
   )
-  secure = table(path / 'secure_federated' / 'metrics.csv')
+  secure = command_lines.table(path / 'secure_federated' / 'metrics.csv')
   assert [row['secure_sum/survivors'] for row in secure] == ['', *'3333']
 
 
@@ -185,8 +138,8 @@ def test_what_each_server_saw_is_kept_apart_from_the_truth(trained):
 
 def test_simulation_only_tells_each_persons_data_and_model(trained):
   path, _ = trained
-  clients = table(path / 'simulation_only' / 'clients.csv')
-  models = table(path / 'simulation_only' / 'local_models.csv')
+  clients = command_lines.table(path / 'simulation_only' / 'clients.csv')
+  models = command_lines.table(path / 'simulation_only' / 'local_models.csv')
   names = [f'person_00{i}' for i in range(6)]
   assert [row['client_id'] for row in clients] == names
   assert [row['client_id'] for row in models] == names
@@ -218,7 +171,7 @@ def test_report_shows_the_table_and_its_pictures(trained):
 
 
 @pytest.fixture
-def predictions(trained, run, tmp_path) -> list[tuple[str, float, str]]:
+def predictions(trained, tmp_path) -> list[tuple[str, float, str]]:
   """What the command line says of `TEXTS`: label, probability, text."""
   file = tmp_path / 'texts.txt'
   file.write_text(f'{TEXTS[1]}\n\n{TEXTS[2]}\n', encoding='utf-8')
@@ -278,7 +231,7 @@ def test_model_needs_nothing_but_tensorflow(trained, predictions, tmp_path):
     env=environment,
     capture_output=True,
     text=True,
-    timeout=PATIENCE_SECONDS,
+    timeout=command_lines.PATIENCE_SECONDS,
   )
   assert done.returncode == 0, done.stderr
   found = json.loads(done.stdout)
@@ -299,7 +252,7 @@ def test_weights_are_those_of_the_keras_model(trained):
   assert np.all(weights['weight_0'][0] == 0)  # Padding has learned nothing.
 
 
-def test_prediction_without_a_model_is_one_sentence(run, tmp_path):
+def test_prediction_without_a_model_is_one_sentence(tmp_path):
   code, out, err = run(f'--output_dir={tmp_path}', '--predict=hello')
   assert (code, out) == (2, '')
   assert err == (
@@ -310,7 +263,7 @@ def test_prediction_without_a_model_is_one_sentence(run, tmp_path):
 
 @pytest.mark.parametrize('content', [None, b'gr\xfc\xdfe\n'])
 def test_file_to_predict_that_cannot_be_read_is_one_sentence(
-  trained, run, tmp_path, content
+  trained, tmp_path, content
 ):
   file = tmp_path / 'texts.txt'
   if content is not None:
@@ -327,7 +280,7 @@ def test_file_to_predict_that_cannot_be_read_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_csv_with_a_person_column_works_from_end_to_end(run, tmp_path):
+def test_csv_with_a_person_column_works_from_end_to_end(tmp_path):
   inbox = tmp_path / 'inbox.csv'
   with open(inbox, 'w', newline='', encoding='utf-8') as file:
     writer = csv.writer(file)
@@ -346,7 +299,7 @@ def test_csv_with_a_person_column_works_from_end_to_end(run, tmp_path):
   manifest = json.loads((path / 'manifest.json').read_text())
   assert manifest['data']['name'] == 'csv'
   assert manifest['data']['rows_read'] == 24
-  clients = table(path / 'simulation_only' / 'clients.csv')
+  clients = command_lines.table(path / 'simulation_only' / 'clients.csv')
   assert sorted(row['client_id'] for row in clients) == [
     'ann', 'bob, jr.', 'eve',
   ]  # fmt: skip
@@ -373,7 +326,7 @@ def test_csv_with_a_person_column_works_from_end_to_end(run, tmp_path):
   ids=['broken quote', 'unknown label', 'empty person', 'Latin-1', 'empty'],
 )
 def test_bad_csv_ends_with_2_and_one_sentence_that_names_the_line(
-  run, tmp_path, content, told
+  tmp_path, content, told
 ):
   inbox = tmp_path / 'inbox.csv'
   head = b'client,text,label\n'

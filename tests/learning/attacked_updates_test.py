@@ -302,6 +302,7 @@ def test_strengths_are_above_0_and_finite(name, value):
     attacked_updates.Strengths(**{name: value})
 
 
+@pytest.mark.slow
 def test_an_attack_scales_what_is_trained_on_the_schedule():
   schedule = schedules.Schedule(0.5, 'step', 0, 1, decay_factor=0.25)
   honest, attacked = (

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.data import batching, population
 from tff_pipelines.learning import fed_avg, schedules
 from tff_pipelines.models import text_classifiers
@@ -168,7 +169,7 @@ def test_rounds_of_uneven_clients_equal_a_loop_in_numpy(kind, request):
   assert_equals_a_loop(request.getfixturevalue(kind), kind, [(1.0, 1.0)] * 3)
 
 
-@pytest.mark.parametrize('kind', ['weighted', 'unweighted'])
+@pytest.mark.parametrize('kind', ['weighted', slow_cases.slow('unweighted')])
 def test_rounds_on_schedules_equal_a_loop_in_numpy(kind):
   aggregator = (
     tff.aggregators.MeanFactory()

@@ -51,7 +51,7 @@ def by_hand(rounds, weighting, momentum=0.0):
 @pytest.mark.parametrize(
   'weighting, momentum',
   slow_cases.all_but(
-    [('weighted', MOMENTUM), ('unweighted', 0.0)],
+    [('weighted', MOMENTUM)],
     [(w, m) for w in numpy_clients.AGGREGATORS for m in (0.0, MOMENTUM)],
   ),
 )
@@ -78,6 +78,7 @@ def test_where_all_take_as_many_steps_it_is_federated_averaging():
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_clients_without_steps_take_none_from_the_others():
   with_nobody = samples.batches([8, 0, 5, 0])
   found, expected = (

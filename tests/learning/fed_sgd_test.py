@@ -135,6 +135,7 @@ def test_training_metrics_are_those_of_the_received_model(weighted):
   assert metrics['loss'] == pytest.approx(math.log(2))
 
 
+@pytest.mark.slow
 def test_secure_metrics_are_summed_securely():
   process = build(tff.learning.secure_aggregator(), secure_metrics=True)
   tff.test.assert_not_contains_unsecure_aggregation(process.next)

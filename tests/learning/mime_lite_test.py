@@ -57,6 +57,7 @@ def test_three_rounds_are_those_of_the_paper(weighting):
   np.testing.assert_allclose(found, expected, atol=numpy_clients.TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_constant_schedule_changes_nothing():
   schedule = schedules.Schedule(numpy_clients.RATE)
   found = numpy_clients.weights_after(

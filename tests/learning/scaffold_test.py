@@ -89,6 +89,7 @@ def test_three_rounds_are_those_of_the_paper(weighting):
   assert np.abs(found[2] - averaged[2]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path):
   people = population.ArrayPopulation(
     samples.examples(20),

@@ -125,6 +125,7 @@ def first_step(aggregator, sizes):
   return [a - b for a, b in zip(after, before, strict=True)]
 
 
+@pytest.mark.slow
 def test_a_step_at_low_rank_is_the_nearest_to_the_free_one():
   factory = own(low_rank.LowRank(1, is_scaled=False))
   free = first_step(tff.aggregators.MeanFactory(), [4])

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.data import batching, canary_population, population
 from tff_pipelines.execution import contexts
 from tff_pipelines.learning import client_updates, evaluation
@@ -86,7 +87,7 @@ def updates() -> tff.Computation:
   return client_updates.build(AUDITED, tff.learning.optimizers.build_sgdm(0.1))
 
 
-@pytest.mark.parametrize('epochs', [1, 4])
+@pytest.mark.parametrize('epochs', [slow_cases.slow(1), 4])
 def test_updates_of_canaries_point_into_their_directions(
   clients, updates, epochs
 ):

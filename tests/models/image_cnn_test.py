@@ -150,6 +150,7 @@ def pair():
   contexts.xla.close()
 
 
+@pytest.mark.slow
 def test_federated_averaging_of_it_is_that_of_tff(pair):
   # Full batches, a short last one, a client without examples.
   sgd = tff.learning.optimizers.build_sgdm

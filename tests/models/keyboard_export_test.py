@@ -191,6 +191,7 @@ def test_the_description_names_the_model_and_how_text_is_cut(folder):
       np.testing.assert_array_equal(arrays[f'weight_{i}'], weight)
 
 
+@pytest.mark.slow
 def test_equal_weights_are_equal_files(folder, tmp_path):
   rows = export(tmp_path / 'again', prefixes=prefixes(0))
   for name in (

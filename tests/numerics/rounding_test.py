@@ -112,6 +112,7 @@ def test_a_draw_is_accepted_with_probability_one_minus_beta_at_least():
   )
 
 
+@pytest.mark.slow
 def test_too_long_draws_are_drawn_again():
   # Half of the coordinates go up; the bound asks for 4 fewer, which 0.19 of the
   # draws keep: none of 64 with probability 1e-6.

@@ -104,6 +104,7 @@ def test_scores_are_normal_around_plus_and_minus_half_mu_squared(
     assert_normal(outside.reshape(ROUNDS, COHORT)[:, number], -(mu**2) / 2, mu)
 
 
+@pytest.mark.slow
 def test_updates_below_the_clip_norm_enter_as_they_are(clients, updates_of):
   # Where nothing is clipped mu is small, and differs by client: the mean of
   # score_in - score_out is the mean of mu^2.

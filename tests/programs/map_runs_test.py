@@ -256,6 +256,7 @@ def test_kinds_are_those_of_the_world(computations):
   assert run.simulation.kinds == (kind.HONEST, kind.HONEST, kind.OUTLIER)
 
 
+@pytest.mark.slow
 def test_few_programs_serve_many_settings():
   fresh = map_samples.computations()
   with contexts.using('xla', threads=2) as context:

@@ -273,6 +273,7 @@ def assert_better(ones, others) -> None:
   assert t > CRITICAL_T
 
 
+@pytest.mark.slow
 def test_together_maps_are_better_than_the_median_alone(ended):
   together, _ = ended(merge=10)
   _, alone = ended(merge=99)

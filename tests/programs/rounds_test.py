@@ -84,6 +84,7 @@ def test_a_failed_round_is_tried_again_with_a_new_cohort(process):
   assert outcome.metrics['secure_sum/survivors'] >= 4
 
 
+@pytest.mark.slow
 def test_a_round_that_always_fails_stops_the_run_and_says_so(process):
   asked = []
 

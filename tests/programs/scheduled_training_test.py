@@ -69,6 +69,7 @@ def run(process, model, folder, rounds: int, killed_in: int | None = None):
   )
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_keeps_its_schedules(
   process, model, tmp_path
 ):

@@ -534,6 +534,7 @@ def test_run_killed_at_any_moment_ends_like_one_that_never_was(
     assert saved_rounds(directory)[-2:] == saved_rounds(whole), where
 
 
+@pytest.mark.slow
 def test_run_killed_in_every_round_ends_like_one_that_never_was(
   run, process, directory, tmp_path
 ):

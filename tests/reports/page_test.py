@@ -290,6 +290,7 @@ def test_a_failed_write_keeps_the_old_page(write_run, monkeypatch):
   assert not [p for p in run_dir.rglob('.*')]
 
 
+@pytest.mark.slow
 def test_only_local_makes_a_page(write_run):
   run_dir = write_run.complete(rows=[write_run.local], metrics={})
   text = _read(page.write(run_dir, dpi=20)).text
