@@ -16,6 +16,7 @@ import numpy as np
 from tff_pipelines.data import (
   label_words,
   map_frames,
+  own_files,
   place_records,
   population,
   row_files,
@@ -129,15 +130,8 @@ def load(
     UnreadableFileError: If the file cannot be read or decoded at all.
     PlaceSplitError: If one side of the split would be empty.
   """
-  contents = row_files.read(source.path, source.encoding)
-  collected = row_files.collect(
-    source.path,
-    'csv',
-    contents,
-    row_files.csv_rows(source.path, contents, source.columns),
-    functools.partial(_interpret, source),
-    skip_bad_rows=source.skip_bad_rows,
-    what='places',
+  collected = own_files.collect(
+    source, 'csv', functools.partial(_interpret, source), 'places'
   )
   clients, first, second, values = zip(*collected.rows, strict=True)
   coordinates = np.stack([first, second], axis=1)  # float64[n, 2]

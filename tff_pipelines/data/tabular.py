@@ -13,6 +13,7 @@ import numpy as np
 from tff_pipelines.data import (
   json_records,
   label_words,
+  own_files,
   row_files,
   text_records,
 )
@@ -91,9 +92,7 @@ def load_csv(source: TabularSource) -> text_records.TextRecords:
     NoRowsError: If there is no row, or none that is not bad.
     UnreadableFileError: If the file cannot be read or decoded at all.
   """
-  contents = row_files.read(source.path, source.encoding)
-  rows = row_files.csv_rows(source.path, contents, source.columns)
-  return _collect(source, 'csv', contents, rows)
+  return _load(source, 'csv')
 
 
 def load_jsonl(source: TabularSource) -> text_records.TextRecords:
@@ -113,26 +112,14 @@ def load_jsonl(source: TabularSource) -> text_records.TextRecords:
     NoRowsError: If there is no row, or none that is not bad.
     UnreadableFileError: If the file cannot be read or decoded at all.
   """
-  contents = row_files.read(source.path, source.encoding)
-  rows = json_records.rows(source.path, contents, source.columns)
-  return _collect(source, 'jsonl', contents, rows)
+  return _load(source, 'jsonl')
 
 
-def _collect(
-  source: TabularSource,
-  kind: str,
-  contents: row_files.Contents,
-  rows: row_files.Rows,
+def _load(
+  source: TabularSource, file_format: own_files.Format
 ) -> text_records.TextRecords:
-  """Interprets rows of either format; counts or raises what is wrong."""
-  collected = row_files.collect(
-    source.path,
-    kind,
-    contents,
-    rows,
-    functools.partial(_interpret, source),
-    skip_bad_rows=source.skip_bad_rows,
-    what='labelled texts',
+  collected = own_files.collect(
+    source, file_format, functools.partial(_interpret, source), 'labelled texts'
   )
   clients, texts, labels = zip(*collected.rows, strict=True)
   return text_records.TextRecords(

@@ -11,7 +11,7 @@ import functools
 import pathlib
 from typing import Any
 
-from tff_pipelines.data import json_records, row_files
+from tff_pipelines.data import json_records, own_files, row_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +88,7 @@ def load_csv(source: TextSource) -> TypedText:
     NoRowsError: If there is no row, or none that is not bad.
     UnreadableFileError: If the file cannot be read or decoded at all.
   """
-  contents = row_files.read(source.path, source.encoding)
-  rows = row_files.csv_rows(source.path, contents, source.columns)
-  return _collect(source, 'csv', contents, rows)
+  return _load(source, 'csv')
 
 
 def load_jsonl(source: TextSource) -> TypedText:
@@ -109,26 +107,12 @@ def load_jsonl(source: TextSource) -> TypedText:
     NoRowsError: If there is no row, or none that is not bad.
     UnreadableFileError: If the file cannot be read or decoded at all.
   """
-  contents = row_files.read(source.path, source.encoding)
-  rows = json_records.rows(source.path, contents, source.columns)
-  return _collect(source, 'jsonl', contents, rows)
+  return _load(source, 'jsonl')
 
 
-def _collect(
-  source: TextSource,
-  kind: str,
-  contents: row_files.Contents,
-  rows: row_files.Rows,
-) -> TypedText:
-  """Interprets rows of either format; counts or raises what is wrong."""
-  collected = row_files.collect(
-    source.path,
-    kind,
-    contents,
-    rows,
-    functools.partial(_interpret, source),
-    skip_bad_rows=source.skip_bad_rows,
-    what='texts',
+def _load(source: TextSource, file_format: own_files.Format) -> TypedText:
+  collected = own_files.collect(
+    source, file_format, functools.partial(_interpret, source), 'texts'
   )
   clients, texts = zip(*collected.rows, strict=True)
   return TypedText(
