@@ -164,6 +164,22 @@ def test_finish_writes_the_table_and_the_report_and_prints_both(finished):
   assert f'report: {path / "report.html"}\n' in out
 
 
+def test_without_a_report_there_is_the_table_alone(tmp_path, capsys):
+  task = Task(f'--output_dir={tmp_path}', '--report=false')
+  with task.open() as directory:
+    task.run.finish(
+      directory,
+      title='Mail: spam',
+      primary='accuracy',
+      columns=COLUMNS,
+      rows=[{'system': 'federated', 'accuracy': 0.75}],
+      notes=[],
+    )
+  assert (tmp_path / 'results.json').exists()
+  assert not (tmp_path / 'report.html').exists()
+  assert '75.0 %' in capsys.readouterr().out
+
+
 def test_report_that_cannot_be_written_is_one_sentence(tmp_path):
   task = Task(f'--output_dir={tmp_path}')
   with task.open() as directory:

@@ -362,3 +362,29 @@ def test_execution_that_there_is_not_is_refused():
   with pytest.raises(flags.Error) as raised:
     flags.FLAGS(['program', '--execution=abacus'])
   assert f'one of <{"|".join(contexts.CONTEXTS)}>' in str(raised.value)
+
+
+def test_threads_arrive(monkeypatch):
+  installed = []
+  monkeypatch.setattr(
+    contexts, 'install', lambda name, **options: installed.append(options)
+  )
+  parsed(training_flags.ExecutionFlags(), '--threads=3').install()
+  assert [options['threads'] for options in installed] == [3]
+
+
+def test_threads_are_one_a_core_by_default(monkeypatch):
+  installed = []
+  monkeypatch.setattr(
+    contexts, 'install', lambda name, **options: installed.append(options)
+  )
+  parsed(training_flags.ExecutionFlags()).install()
+  assert [options['threads'] for options in installed] == [None]
+
+
+def test_less_than_no_threads_are_refused():
+  group = parsed(training_flags.ExecutionFlags(), '--threads=-1')
+  with pytest.raises(
+    flag_groups.FlagError, match='--threads of at least 0, found -1'
+  ):
+    group.check()

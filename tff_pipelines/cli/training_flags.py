@@ -314,6 +314,15 @@ class ExecutionFlags(flag_groups.FlagGroup):
       identifies_run=False,
     )
 
+  def check(self) -> None:
+    """Refuses a number of threads below 0."""
+    super().check()
+    if self._threads.value < 0:
+      raise flag_groups.FlagError(
+        f'Expected --{self._threads.name} of at least 0, found '
+        f'{self._threads.value}.'
+      )
+
   def install(
     self, secure_sums: masked_sums.MaskedSum | str | None = None
   ) -> None:

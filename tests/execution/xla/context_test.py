@@ -350,3 +350,11 @@ def test_nan_is_summed_as_on_tff(xla, reference):
   data = [[np.array([1.0, np.nan], np.float32)], [np.ones([2], np.float32)]]
   found = samples.Pair(reference, xla).same(_sum, data)
   assert np.isnan(found)
+
+
+@pytest.mark.parametrize('threads', [0, -1])
+def test_less_than_one_thread_is_refused(threads):
+  with pytest.raises(
+    context.ThreadsError, match=f'at least 1 thread.*found {threads}'
+  ):
+    context.XlaContext(threads=threads)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_pipelines.core import system_randomness
+from tff_pipelines.core import errors, system_randomness
 from tff_pipelines.execution import masked_sums, native
 from tff_pipelines.execution.xla import (
   graphs,
@@ -33,6 +33,10 @@ _STATELESS = (
   'StatelessRandom', 'StatelessTruncated', 'StatelessMultinomial',
   'StatelessParameterized', 'StatelessShuffle',
 )  # fmt: skip
+
+
+class ThreadsError(errors.PipelineError):
+  """A number of threads that there cannot be."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +91,14 @@ class XlaContext(tff.framework.SyncContext):
       secure_sums: What sums the integers of TFF's secure sums: the protocol
         with a configuration (its default for None), or `insecure`, a sum in the
         clear that protects nobody, for experiments about learning.
+
+    Raises:
+      ThreadsError: If there is less than one thread.
     """
+    if threads is not None and threads < 1:
+      raise ThreadsError(
+        f'Expected at least 1 thread, or None for one a core, found {threads}.'
+      )
     self._threads = threads
     self.secure_sums = (
       None
