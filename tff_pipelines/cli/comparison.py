@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_federated as tff
 
 from tff_pipelines.cli import flag_groups
-from tff_pipelines.core import errors, seeds
+from tff_pipelines.core import errors, seeds, wording
 from tff_pipelines.data import changed_population, population
 from tff_pipelines.learning import (
   evaluation,
@@ -353,8 +353,8 @@ class ComparisonFlags(flag_groups.FlagGroup):
     """Returns in words who trains alone."""
     number, everyone = self._local_people.value, dataset.train.num_clients
     if not 0 < number < everyone:
-      return f'{everyone} people'
-    return f'{number} people, drawn at random from {everyone}'
+      return wording.people(everyone)
+    return f'{wording.people(number)}, drawn at random from {everyone:,}'
 
 
 def _is_given(flag: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow_federated as tff
 
 from tff_pipelines.cli import comparison, flag_groups
-from tff_pipelines.core import seeds, tokens
+from tff_pipelines.core import seeds, tokens, wording
 from tff_pipelines.data import next_tokens, secret_sentences
 from tff_pipelines.models import row_losses
 from tff_pipelines.privacy import exposure
@@ -225,8 +225,7 @@ class MemorizationFlags(flag_groups.FlagGroup):
     }
     of_control = medians.pop(0)
     typed = ', '.join(
-      f'{bits} of those that {people} {"person" if people == 1 else "people"} '
-      'typed'
+      f'{bits} of those that {wording.people(people)} typed'
       for people, bits in medians.items()
     )
     times = 'once' if self._copies.value == 1 else f'{self._copies.value} times'

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_federated as tff
 
 from tff_pipelines.cli import comparison
-from tff_pipelines.core import tokens
+from tff_pipelines.core import tokens, wording
 from tff_pipelines.data import next_tokens, population, sentences
 from tff_pipelines.learning import evaluation
 from tff_pipelines.models import ngrams as ngrams_lib
@@ -127,8 +127,8 @@ def _known(value: float) -> float | None:
 def _notes(dataset: next_tokens.LanguageDataset) -> list[str]:
   return [
     'top-1, top-3: how often the next word is the first suggestion, or one of '
-    f'three, for {dataset.test.num_clients} people on whose text nobody '
-    'trained; unknown words and ends of sentences do not count',
+    f'three, for {wording.people(dataset.test.num_clients)} on whose text '
+    'nobody trained; unknown words and ends of sentences do not count',
     'top-1, later text: what the people who trained typed afterwards',
   ]
 

@@ -5,6 +5,7 @@ import html
 import numpy as np
 import pandas as pd
 
+from tff_pipelines.core import wording
 from tff_pipelines.reports import formats, label_counts, tables
 
 # A table of 62 characters of an alphabet says nothing.
@@ -37,9 +38,8 @@ def client_table(clients: pd.DataFrame) -> str:
   if not labels:
     head = (head[0], head[1], *head[3:])
     rows = [(row[0], row[1], *row[3:]) for row in rows]
-  number = _count(len(clients))
-  noun = 'client' if len(clients) == 1 else 'clients'
-  sentence = f'{number} {noun}. Minimum, median and maximum are by client'
+  number = wording.counted(len(clients), 'client')
+  sentence = f'{number}. Minimum, median and maximum are by client'
   sentence += '; labels are those of the training examples.' if labels else '.'
   table = tables.plain_html_table(head, rows)
   return f'<p>{html.escape(sentence)}</p>\n{table}'

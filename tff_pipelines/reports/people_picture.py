@@ -5,6 +5,7 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 
+from tff_pipelines.core import wording
 from tff_pipelines.reports import (
   appearance,
   curves,
@@ -148,11 +149,11 @@ def _draw_gains(
   names = ['federated', results.display_name(baseline)]
   if column.better == 'lower':
     names.reverse()
-  noun = 'person' if len(gains) == 1 else 'people'
   appearance.dress(
     axes,
     title=f'{share} of the people are better off',
-    x=f'{len(gains):,} {noun}, sorted: blue gain by federated, orange lose',
+    x=f'{wording.people(len(gains))}, sorted: blue gain by federated, '
+    'orange lose',
     y=f'{" minus ".join(names)}{f",{chr(10)}points" if unit else ""}',
     simulation_only=True,
   )

@@ -8,6 +8,7 @@ import matplotlib.axes
 import numpy as np
 import pandas as pd
 
+from tff_pipelines.core import wording
 from tff_pipelines.reports import map_record
 
 # Of the mean, to either side: about 95 % of such bands hold the true mean.
@@ -107,7 +108,7 @@ def count_text(counts: Sequence[int]) -> str:
   """Writes how many seeds there are: '8 seeds', '5 to 8 seeds'."""
   low, high = min(counts, default=0), max(counts, default=0)
   if low == high:
-    return '1 seed' if low == 1 else f'{low:,} seeds'
+    return wording.counted(low, 'seed')
   return f'{low:,} to {high:,} seeds'
 
 

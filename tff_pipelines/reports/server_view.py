@@ -6,6 +6,7 @@ import matplotlib.axes
 import matplotlib.figure
 import numpy as np
 
+from tff_pipelines.core import wording
 from tff_pipelines.reports import appearance, leak, results, run_reader
 
 _WORDS = 9
@@ -175,4 +176,4 @@ def _word_name(word: leak.Word) -> str:
   name = appearance.label(word.word, 18)
   if not word.texts:
     return f'{name} (never used)'
-  return f'{name} ({word.texts} {"text" if word.texts == 1 else "texts"})'
+  return f'{name} ({wording.counted(word.texts, "text")})'
