@@ -127,6 +127,18 @@ def test_directory_of_other_flags_is_refused_by_name(tmp_path):
 # What is written at the end.
 
 
+def finish(task: Task, directory: run_directory.RunDirectory) -> None:
+  """Finishes a run with a table of one system."""
+  task.run.finish(
+    directory,
+    title='Mail: spam',
+    primary='accuracy',
+    columns=COLUMNS,
+    rows=[{'system': 'federated', 'accuracy': 0.75}],
+    notes=[],
+  )
+
+
 @pytest.fixture
 def finished(tmp_path, capsys) -> tuple[pathlib.Path, str]:
   """A run directory after `finish`, and what that has printed."""
@@ -167,14 +179,7 @@ def test_finish_writes_the_table_and_the_report_and_prints_both(finished):
 def test_without_a_report_there_is_the_table_alone(tmp_path, capsys):
   task = Task(f'--output_dir={tmp_path}', '--report=false')
   with task.open() as directory:
-    task.run.finish(
-      directory,
-      title='Mail: spam',
-      primary='accuracy',
-      columns=COLUMNS,
-      rows=[{'system': 'federated', 'accuracy': 0.75}],
-      notes=[],
-    )
+    finish(task, directory)
   assert (tmp_path / 'results.json').exists()
   assert not (tmp_path / 'report.html').exists()
   assert '75.0 %' in capsys.readouterr().out
@@ -185,14 +190,7 @@ def test_report_that_cannot_be_written_is_one_sentence(tmp_path):
   with task.open() as directory:
     (tmp_path / 'report.html').mkdir()
     with pytest.raises(files.SavingFailedError, match='write the report at'):
-      task.run.finish(
-        directory,
-        title='Mail: spam',
-        primary='accuracy',
-        columns=COLUMNS,
-        rows=[{'system': 'federated', 'accuracy': 0.75}],
-        notes=[],
-      )
+      finish(task, directory)
 
 
 # The run whose model is used.
