@@ -5,6 +5,7 @@ import html
 import json
 import math
 
+import numpy as np
 import pytest
 import rich.console
 
@@ -142,23 +143,68 @@ def test_summary_counts_what_was_asked():
   )
 
 
-def test_curves_have_a_line_a_seed_and_the_papers_points():
+def ends_differ(figure):
+  """The figure with a second seed that went on for longer."""
+  found = copy.deepcopy(figure)
+  found['curves'][0]['lines'][1]['points'].append([2, 0.95])
+  return found
+
+
+def test_seeds_that_were_measured_alike_are_a_median_in_a_band():
   drawn = reproduction_picture.draw(CURVES, [])
   (axes,) = drawn.axes
-  first, second, paper = axes.get_lines()
-  assert list(first.get_ydata()) == [0.1, 0.9]
-  assert first.get_color() == second.get_color() != paper.get_color()
+  middle, paper = axes.get_lines()
+  np.testing.assert_allclose(middle.get_ydata(), [0.15, 0.85])
+  (band,) = axes.collections
+  (path,) = band.get_paths()
+  assert {tuple(np.round(v, 6)) for v in path.vertices} == {
+    (0.0, 0.1), (0.0, 0.2), (1.0, 0.8), (1.0, 0.9),
+  }  # fmt: skip
   assert list(paper.get_xdata()) == [87]
   assert axes.get_ylim() == (0, 1)
   (legend,) = drawn.legends
   assert [t.get_text() for t in legend.get_texts()] == ['IID', 'paper']
+  assert 'the median of 2 seeds in a band' in (
+    reproduction_picture.caption(CURVES)
+  )
 
 
-def test_logarithmic_axis_has_no_round_without_bytes():
-  found = reproduction_picture.draw({**CURVES, 'log': True}, [])
-  assert [list(line.get_xdata()) for line in found.axes[0].lines[:2]] == [
-    [1]
-  ] * 2
+def test_seeds_that_ended_at_different_rounds_have_a_line_each():
+  figure = ends_differ(CURVES)
+  drawn = reproduction_picture.draw(figure, [])
+  (axes,) = drawn.axes
+  first, second, paper = axes.get_lines()
+  assert list(first.get_ydata()) == [0.1, 0.9]
+  assert first.get_color() == second.get_color() != paper.get_color()
+  assert not axes.collections
+  assert 'a line for each of 2 seeds' in reproduction_picture.caption(figure)
+
+
+@pytest.mark.parametrize('figure', [CURVES, ends_differ(CURVES)])
+def test_logarithmic_axis_has_no_round_without_bytes(figure):
+  found = reproduction_picture.draw({**figure, 'log': True}, [])
+  assert 0 not in {x for line in found.axes[0].lines for x in line.get_xdata()}
+
+
+def test_the_seeds_extent_is_in_the_table_of_places():
+  assert reproduction_tables.extent_text({**CLAIM, 'numbers': [[3, 3]]}) == ''
+  known = {**CLAIM, 'numbers': [[87, 87], [93, 93], [90, 90]]}
+  assert reproduction_tables.extent_text(known) == '87 to 93'
+  assert (
+    reproduction_tables.extent_text(
+      {**known, 'numbers': [[87, 87], [90, math.inf]]}
+    )
+    == ''
+  )
+
+
+def test_numbers_of_which_nothing_is_claimed_have_no_verdict():
+  shown = {**CLAIM, 'verdict': 'shown', 'low': -math.inf, 'high': math.inf}
+  experiment = {**RECORD['experiments'][0], 'claims': [shown]}
+  assert reproduction_tables.summary([experiment]) == (
+    'Numbers of which nothing was claimed.'
+  )
+  assert 'verdict' not in reproduction_tables.claims_html(experiment)
 
 
 def test_cell_without_a_number_of_the_paper_does_not_name_it(tmp_path):

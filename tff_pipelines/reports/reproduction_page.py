@@ -144,6 +144,10 @@ def _cross_cell(claim: Mapping[str, Any] | None) -> str:
     text = f'<strong>{text}</strong>'
   elif claim['verdict'] in ('missed', 'undecided', 'failed'):
     text += f' <em>{claim["verdict"]}</em>'
-  if claim['paper'] is None:
-    return f'<td>{text}</td>'
-  return f'<td>{text}<small>paper: {html.escape(paper)}</small></td>'
+  small = [reproduction_tables.extent_text(claim)]
+  if claim['paper'] is not None:
+    small.append(f'paper: {paper}')
+  text += ''.join(
+    f'<small>{html.escape(each)}</small>' for each in small if each
+  )
+  return f'<td>{text}</td>'

@@ -1,7 +1,8 @@
 """The figures of a reproduction: the paper's points beside what was measured.
 
-Coloured: measured here, a thin line or dot for each seed. Hollow black marks:
-the paper.
+Coloured: measured here. Seeds that were measured at the same places are their
+median and a band, others a thin line or dot each. Hollow black marks: the
+paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import matplotlib.axes
 import matplotlib.figure
 import matplotlib.lines
+import numpy as np
 
 from tff_pipelines.reports import appearance
 
@@ -21,6 +23,8 @@ _LOOKS = tuple(
 )
 _PAPER_MARKERS = 'sD^vo*'
 _SEED_ALPHA = 0.45
+
+_Points = Sequence[Sequence[float]]  # Pairs (x, y).
 
 
 def looks(count: int) -> list[appearance.Look]:
@@ -48,19 +52,15 @@ def _draw_curves(
   axes = found.add_subplot()
   handles = []
   for curve, look in zip(curves, looks(len(curves)), strict=True):
-    several = len(curve['lines']) > 1
-    for line in curve['lines']:
-      # A logarithmic axis has no 0, at which the bytes of round 0 are.
-      points = [p for p in line['points'] if p[0] > 0 or not figure['log']]
-      x, y = zip(*points, strict=True) if points else ((), ())
-      axes.plot(
-        x,
-        y,
-        color=look.color,
-        linestyle=look.linestyle,
-        linewidth=1.2 if several else 1.8,
-        alpha=0.75 if several else 1.0,
-      )
+    # A logarithmic axis has no 0, at which the bytes of round 0 are.
+    lines = [
+      [p for p in line['points'] if p[0] > 0 or not figure['log']]
+      for line in curve['lines']
+    ]
+    if _is_band(curve):
+      _draw_band(axes, lines, look)
+    else:
+      _draw_lines(axes, lines, look)
     handles.append(
       matplotlib.lines.Line2D(
         [], [], color=look.color, linestyle=look.linestyle, linewidth=1.8,
@@ -98,6 +98,43 @@ def _draw_curves(
   labels = [str(handle.get_label()) for handle in handles]
   appearance.legend(found, handles, labels)
   return found
+
+
+def _is_band(curve: Mapping[str, Any]) -> bool:
+  """Whether there are several seeds, all measured at the same places."""
+  places = [[x for x, _ in line['points']] for line in curve['lines']]
+  return len(places) > 1 and all(each == places[0] for each in places)
+
+
+def _draw_band(
+  axes: matplotlib.axes.Axes, lines: Sequence[_Points], look: appearance.Look
+) -> None:
+  x = [each for each, _ in lines[0]]
+  values = np.array([[y for _, y in points] for points in lines])
+  axes.fill_between(
+    x, values.min(axis=0), values.max(axis=0), color=look.color, alpha=0.18,
+    linewidth=0,
+  )  # fmt: skip
+  axes.plot(
+    x, np.median(values, axis=0), color=look.color, linestyle=look.linestyle,
+    linewidth=1.8,
+  )  # fmt: skip
+
+
+def _draw_lines(
+  axes: matplotlib.axes.Axes, lines: Sequence[_Points], look: appearance.Look
+) -> None:
+  several = len(lines) > 1
+  for points in lines:
+    x, y = zip(*points, strict=True) if points else ((), ())
+    axes.plot(
+      x,
+      y,
+      color=look.color,
+      linestyle=look.linestyle,
+      linewidth=1.2 if several else 1.8,
+      alpha=0.75 if several else 1.0,
+    )
 
 
 def _draw_claims(
@@ -203,7 +240,11 @@ def caption(figure: Mapping[str, Any]) -> str:
       'bars: the paper.'
     )
   text = 'Coloured: measured here'
-  if seeds > 1:
+  if any(map(_is_band, figure['curves'])):
+    text += (
+      f', the median of {seeds} seeds in a band from the lowest to the highest'
+    )
+  elif seeds > 1:
     text += f', a line for each of {seeds} seeds'
   if figure['paper']:
     text += '. Black: the paper'

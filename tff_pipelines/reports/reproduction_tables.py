@@ -102,6 +102,16 @@ def cells(claim: Mapping[str, Any]) -> list[str]:
   ]
 
 
+def extent_text(claim: Mapping[str, Any]) -> str:
+  """Writes from where to where the seeds' numbers are; '' if not known."""
+  ends = [end for number in claim['numbers'] for end in number]
+  if len(claim['numbers']) < 2 or not all(map(math.isfinite, ends)):
+    return ''
+  return number_text(
+    [min(ends), max(ends)], claim['format'], sign=claim['sign']
+  )
+
+
 _HEAD = (
   'claim', 'where', 'paper', 'measured', 'each seed', 'asked', 'verdict',
 )  # fmt: skip
@@ -120,7 +130,7 @@ def _used(experiment: Mapping[str, Any]) -> list[int]:
   return [
     index
     for index in range(len(_HEAD))
-    if index in (0, 3, 6) or any(row[index] not in told for row in found)
+    if index in (0, 3) or any(row[index] not in told for row in found)
   ]
 
 
@@ -139,12 +149,11 @@ def claims(experiment: Mapping[str, Any]) -> rich.table.Table:
     left = name in ('claim', 'where', 'asked', 'verdict')
     table.add_column(name, justify='left' if left else 'right')
   for claim in experiment['claims']:
-    *others, verdict = (cells(claim)[index] for index in used)
-    style = _STYLES.get(claim['verdict'], '')
-    text = rich.text.Text(verdict, style=style)
+    row = [rich.text.Text(cells(claim)[index]) for index in used]
+    row[-1].stylize(_STYLES.get(claim['verdict'], ''))
     if claim['verdict'] == 'failed':
-      text.append(f': {claim["reason"]}')
-    table.add_row(*(rich.text.Text(cell) for cell in others), text)
+      row[-1].append(f': {claim["reason"]}')
+    table.add_row(*row)
   return table
 
 
@@ -161,6 +170,8 @@ def summary(experiments: Sequence[Mapping[str, Any]]) -> str:
   """Says in a sentence how many claims were met."""
   verdicts = [c['verdict'] for each in experiments for c in each['claims']]
   asked = [v for v in verdicts if v != 'shown']
+  if not asked:
+    return 'Numbers of which nothing was claimed.'
   parts = [f'{asked.count("met")} of {len(asked)} claims met']
   parts += [
     f'{asked.count(name)} {name}'
