@@ -236,6 +236,11 @@ def test_papers_of_this_repository_can_be_read_and_say_what_they_are(folder):
   assert not list(folder.rglob('*.py'))
 
 
+def test_a_source_may_have_no_year(folder):
+  content = {k: v for k, v in CONTENT.items() if k != 'year'}
+  assert read(folder, content).year is None
+
+
 def test_a_flagfile_is_read_with_the_paper(folder):
   path = folder / 'a.flags'
   path.write_text('# Of the paper.\n--rounds=3\n--clients_per_round=2\n')

@@ -215,6 +215,14 @@ def test_cell_without_a_number_of_the_paper_does_not_name_it(tmp_path):
   assert 'paper: ' not in reproduction_page.write(tmp_path).read_text()
 
 
+def test_source_without_a_year(tmp_path):
+  record = copy.deepcopy(RECORD)
+  record['paper']['year'] = None
+  (tmp_path / 'reproduction.json').write_text(json.dumps(record))
+  page = reproduction_page.write(tmp_path, dpi=50).read_text()
+  assert 'A &amp; B. arXiv 1' in page
+
+
 def test_dots_stand_at_their_rows_and_those_unknown_are_arrows():
   claims = RECORD['experiments'][0]['claims']
   drawn = reproduction_picture.draw(DOTS, claims)

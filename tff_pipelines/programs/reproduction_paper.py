@@ -10,7 +10,7 @@ expected.json is one object. Keys that are not listed here are refused. Those
 with `=` may be left out and are then that.
 
   title, authors  text
-  year            whole number
+  year=unknown    whole number
   arxiv | source  one of them: '1602.05629', or where else it is to be found
   experiments     list of objects:
 
@@ -310,7 +310,7 @@ class Paper:
     folder: Where it is.
     title: Its title.
     authors: Who wrote it.
-    year: When.
+    year: When; None if that is not known.
     source: Where to find it.
     experiments: In the order of the file.
   """
@@ -319,7 +319,7 @@ class Paper:
   folder: pathlib.Path
   title: str
   authors: str
-  year: int
+  year: int | None
   source: str
   experiments: tuple[Experiment, ...]
 
@@ -512,7 +512,7 @@ def _paper(folder: pathlib.Path, top: _Object) -> Paper:
     folder=folder,
     title=top.get('title', 'text'),
     authors=top.get('authors', 'text'),
-    year=top.get('year', 'whole number'),
+    year=top.get('year', 'whole number', None),
     source=source,
     experiments=tuple(
       _experiment(folder, each) for each in top.objects('experiments')

@@ -73,7 +73,8 @@ def write(folder: pathlib.Path, *, dpi: int = 150) -> pathlib.Path:
 
 
 def _source(paper: Mapping[str, Any]) -> str:
-  text = f'{paper["authors"]}, {paper["year"]}. {paper["source"]}'
+  year = f', {paper["year"]}' if paper['year'] is not None else ''
+  text = f'{paper["authors"]}{year}. {paper["source"]}'
   return f'<p class="context">{html.escape(text)}</p>'
 
 
