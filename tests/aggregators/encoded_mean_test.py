@@ -91,6 +91,7 @@ def test_entropy_coded_bytes_are_beside_those_that_travel():
   assert 255 * 4 < found['entropy_coded_bytes_per_client'] < 276 + 255 * 4
 
 
+@pytest.mark.slow
 def test_a_client_knows_what_the_server_lacks(signs, runtime):
   factory = encoded_mean.EncodedMeanFactory(drive.Drive(), seed=5)
   quiet = encoded_mean.EncodedMeanFactory(

@@ -259,6 +259,7 @@ def assert_weights_are_federated(outcome: comparison.Outcome, process) -> None:
     np.testing.assert_array_equal(found, weight)
 
 
+@pytest.mark.slow
 def test_order_of_the_flag_decides_neither_rows_nor_model(compare, process):
   outcome = compare('--system=federated,central', '--central_epochs=1')
   assert [row['system'] for row in outcome.rows] == ['central', 'federated']
@@ -303,6 +304,7 @@ def test_note_says_why_a_system_stopped_early(compare):
   ]
 
 
+@pytest.mark.slow
 def test_a_system_that_cannot_run_is_left_out_with_a_note(
   model, process, tmp_path
 ):

@@ -153,6 +153,7 @@ def test_accuracy_is_measured_at_the_start_and_at_the_end(compared):
   assert len(lines) == 1 + 6 * 3
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_not_trained_again(compared, monkeypatch):
   path, outcome = compared
   trained = []

@@ -124,6 +124,7 @@ def test_hardly_trained_only_those_that_start_apart_differ(tmp_path):
   assert rows['started_apart']['loss_at_0'] != pytest.approx(start, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_convex_loss_is_convex_between_any_two(tmp_path):
   _, curves, _ = between(tmp_path, 0.5)
   for curve in curves.values():

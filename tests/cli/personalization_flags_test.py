@@ -124,6 +124,7 @@ def test_one_small_step_changes_less_than_ten(tmp_path, personalized):
   assert ann.after['top1_recall'] == 0.5
 
 
+@pytest.mark.slow
 def test_person_with_nothing_to_count_says_nothing(tmp_path):
   unknown = people(ann=[C], bob=[B], eve=[B])
   _, y = unknown.pooled().examples(0)

@@ -383,8 +383,7 @@ def test_threads_are_one_a_core_by_default(monkeypatch):
 
 
 def test_less_than_no_threads_are_refused():
-  group = parsed(training_flags.ExecutionFlags(), '--threads=-1')
   with pytest.raises(
     flag_groups.FlagError, match='--threads of at least 0, found -1'
   ):
-    group.check()
+    parsed(training_flags.ExecutionFlags(), '--threads=-1')

@@ -86,6 +86,7 @@ def _packed_in(monkeypatch, num_bytes, threads=1):
   return context.XlaContext(threads=threads), made
 
 
+@pytest.mark.slow
 def test_many_blocks_equal_one(monkeypatch, process):
   rounds = [samples.batches(samples.COHORTS[0], seed) for seed in range(3)]
   one, made_by_one = _packed_in(monkeypatch, 2**26)

@@ -219,6 +219,7 @@ def test_states_of_clients_are_those_of_tff(pair, aggregator):
   assert pair.way(process.next) == 'xla'
 
 
+@pytest.mark.slow
 def test_memories_of_clients_are_those_of_tff(pair):
   process = _on_schedules(
     encoded_mean.EncodedMeanFactory(top_k.TopK(0.5), silent_below=0.05),

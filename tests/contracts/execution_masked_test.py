@@ -242,6 +242,7 @@ def test_in_the_clear_is_said_so(reference):
   samples.Pair(reference, xla).same(_all_kinds, _ints(1))
 
 
+@pytest.mark.slow
 def test_without_secure_sums_nothing_is_said_of_them():
   xla, summation = _masked()
   process = _fed_avg()

@@ -23,6 +23,7 @@ def places(count, seed):
   return found, (found[:, 0] < found[:, 1]).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'optimizer', slow_cases.all_but(['momentum'], OPTIMIZERS)
 )

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests import slow_cases
 from tff_pipelines.core import client_batches
 from tff_pipelines.execution import contexts, native, worker
 
@@ -61,33 +62,28 @@ def _is_gone(process_group: int, within_seconds: float = 20.0) -> bool:
   return False
 
 
-@pytest.fixture(scope='module')
-def ended_programs():
-  """Worker groups of four programs that ended in four ways, by way."""
-  ways = {
-    'return': ('return', None),
-    'exception': ('exception', None),
-    'ctrl_c': ('wait', signal.SIGINT),
-    'kill_9': ('wait', signal.SIGKILL),
-  }
-  programs = {way: _start(ending) for way, (ending, _) in ways.items()}
-  groups = {}
-  for way, program in programs.items():
-    sent = ways[way][1]
-    with program:
-      groups[way] = int(program.stdout.readline())
-      if sent is not None:
-        os.killpg(groups[way], 0)  # The worker runs until then.
-        program.send_signal(sent)
-      # The pipe behind a program ends with it: nobody else holds it open.
-      assert program.stdout.read() == ''
-      program.wait(timeout=300)
-  return groups
-
-
-@pytest.mark.parametrize('way', ['return', 'exception', 'ctrl_c', 'kill_9'])
-def test_no_process_outlives_the_program(ended_programs, way):
-  assert _is_gone(ended_programs[way])
+@pytest.mark.parametrize(
+  ('ending', 'sent'),
+  slow_cases.all_but(
+    [('return', None), ('wait', signal.SIGKILL)],
+    [
+      ('return', None),
+      ('exception', None),
+      ('wait', signal.SIGINT),
+      ('wait', signal.SIGKILL),
+    ],
+  ),
+)
+def test_no_process_outlives_the_program(ending, sent):
+  with _start(ending) as program:
+    group = int(program.stdout.readline())
+    if sent is not None:
+      os.killpg(group, 0)  # The worker runs until then.
+      program.send_signal(sent)
+    # The pipe behind a program ends with it: nobody else holds it open.
+    assert program.stdout.read() == ''
+    program.wait(timeout=300)
+  assert _is_gone(group)
 
 
 @tff.federated_computation(

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow_federated  # noqa: F401  (Its flags have to outlive a run.)
 
 from tests.integration import command_lines
 
@@ -171,9 +172,11 @@ def test_the_report_shows_the_map_of_own_places(compared):
 
 def test_training_flags_of_a_figure_are_one_sentence(tmp_path):
   path = tmp_path / 'run'
-  done = run('--attack=sign_flip', f'--output_dir={path}')
-  assert (done.returncode, done.stdout) == (2, '')
-  assert done.stderr == (
+  code, out, err = command_lines.run_here(
+    'tasks.heat_map', '--attack=sign_flip', f'--output_dir={path}'
+  )
+  assert (code, out) == (2, '')
+  assert err == (
     'Error: Expected --figure=comparison where --attack is given, found '
     '--figure=merge, with which it has no effect; remove one of them.\n'
   )

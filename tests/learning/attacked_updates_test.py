@@ -254,6 +254,7 @@ def both_runs(attacked, plain, rounds):
   )
 
 
+@pytest.mark.slow
 def test_an_attacker_counts_as_much_as_it_would_if_it_were_honest(
   processes, sent
 ):

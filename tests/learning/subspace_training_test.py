@@ -86,6 +86,7 @@ def test_masked_coordinates_alone_are_trained(make):
   )
 
 
+@pytest.mark.slow
 def test_clients_and_rounds_have_masks_of_their_own_or_rounds_alone():
   batches = samples.batches([4] * 20)
   of_clients = [masks(own().subspaces, r, batches) for r in (0, 1)]

@@ -130,15 +130,9 @@ def test_heads_have_to_share_the_embedding():
     transformer.Transformer(WORDS, LENGTH, 6, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-  'name',
-  [
-    'cifg_lstm',
-    *(
-      pytest.param(name, marks=pytest.mark.slow)
-      for name in ('gru', 'transformer', 'character_lstm')
-    ),
-  ],
+  'name', ['cifg_lstm', 'gru', 'transformer', 'character_lstm']
 )
 def test_federated_averaging_is_that_of_tff(name):
   from tff_pipelines.execution.xla import context

@@ -90,6 +90,7 @@ def assert_normal(scores: np.ndarray, mean: float, stddev: float) -> None:
   assert 2 * math.exp(-2 * n * distance**2) > 1e-6
 
 
+@pytest.mark.slow
 def test_scores_are_normal_around_plus_and_minus_half_mu_squared(
   clients, updates_of
 ):

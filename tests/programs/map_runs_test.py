@@ -235,6 +235,7 @@ def test_at_a_merge_the_users_models_are_those_before_it(computations):
   )
 
 
+@pytest.mark.slow
 def test_any_aggregator_decides_what_is_merged():
   """A sum of updates divided by a bound of 1: all clipped to nothing."""
   nothing = tff.aggregators.UnweightedMeanFactory(

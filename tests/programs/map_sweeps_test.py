@@ -48,6 +48,7 @@ def calls(monkeypatch) -> list:
   return seen
 
 
+@pytest.mark.slow
 def test_a_sweep_is_runs_of_all_values_and_seeds(computations, tmp_path):
   sweep = map_sweeps.Sweep({'merge': (3, 2)}, SMALL, num_seeds=2)
   kept = kept_results.KeptResults(tmp_path)

@@ -483,6 +483,7 @@ STOPPED_BETWEEN_EVALUATIONS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'given, expected_moments, from_round',
   [slow_cases.slow((*TO_THE_END, 0)), (*STOPPED_BETWEEN_EVALUATIONS, 3)],

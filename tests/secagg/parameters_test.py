@@ -184,6 +184,7 @@ def test_weaker_promises_need_fewer_neighbours():
   assert weak.degree < strong.degree
 
 
+@pytest.mark.slow
 def test_the_degree_grows_slowly_with_the_clients():
   # Polylogarithmic: ten times the clients cost a few neighbours.
   degrees = [derive(n, 0.1, 0.1, 'sparse').degree for n in (1000, 10_000)]

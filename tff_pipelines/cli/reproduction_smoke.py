@@ -23,6 +23,7 @@ _DATA: Mapping[str, Mapping[str, Any]] = {
     'people': 12,
     'max_sentences_per_client': 4,
     'min_sentences_per_client': 1,
+    'export': 'false',
   },
   'heat_map': {'dataset': 'grid', 'users': 6},
   'privacy_audit': {},
