@@ -22,6 +22,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 gc.set_threshold(50_000, 20, 50)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Puts whole commands first, so that no process is left with a long one."""
+  items.sort(key=lambda item: 'integration' not in item.path.parts)
+
+
 @pytest.fixture(scope='module', autouse=True)
 def _forget_earlier_modules():
   """Keeps the garbage collector off what earlier modules left.

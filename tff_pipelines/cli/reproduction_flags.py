@@ -229,7 +229,7 @@ def _smoke(
     for experiment in experiments:
       for run in experiment.runs:
         for job in reproduction_schedule.grid_jobs(experiment, run):
-          name = f'{paper.name}/{job.folder.rpartition("-")[0]}'
+          name = f'{paper.name}/{job.name}'
           runs.setdefault(run.task, []).append((name, job.arguments))
       first = reproduction_schedule.grid_jobs(experiment, experiment.runs[0])[0]
       output = folder / paper.name / first.folder

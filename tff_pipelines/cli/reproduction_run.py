@@ -10,7 +10,7 @@ import platform
 import time
 from typing import Any
 
-from tff_pipelines.cli import reproduction_workers
+from tff_pipelines.cli import reproduction_display, reproduction_workers
 from tff_pipelines.core import errors
 from tff_pipelines.programs import (
   files,
@@ -75,6 +75,14 @@ class ExperimentRun:
 
   def run(self, workers: reproduction_workers.Workers) -> bool:
     """Runs all jobs that have not ended before; returns whether there were."""
+    with reproduction_display.Display() as display:
+      return self._run(workers, display)
+
+  def _run(
+    self,
+    workers: reproduction_workers.Workers,
+    display: reproduction_display.Display,
+  ) -> bool:
     while True:
       wanted = reproduction_schedule.jobs(self._experiment, self._progress)
       for job in wanted:
@@ -93,6 +101,7 @@ class ExperimentRun:
         if all(j in self._progress for j in more):
           return bool(self._started)
         continue
+      display.update({j.name: self._place.log(j) for j in workers.running})
       for job, answer in workers.wait(_POLL_SECONDS):
         self._end(job, answer['exit'], wanted)
       for job in workers.running:
@@ -126,7 +135,7 @@ class ExperimentRun:
     )
     seconds = time.monotonic() - self._started[job]
     print(
-      f'[{ended}/{len(wanted)}] {job.folder.rpartition("-")[0]}: '
+      f'[{ended}/{len(wanted)}] {job.name}: '
       f'{self._told(job)}  ({seconds:.0f} s)',
       flush=True,
     )

@@ -42,6 +42,8 @@ class Progress(contextlib.AbstractContextManager['Progress']):
         rich.progress.TimeRemainingColumn(),
         rich.progress.TextColumn('{task.fields[metrics]}'),
         console=rich.console.Console(stderr=True),
+        # What is printed meanwhile goes above, but never into another file.
+        redirect_stdout=sys.stdout.isatty(),
       )
       self._task = self._bar.add_task(
         what, total=total, completed=done, metrics=''

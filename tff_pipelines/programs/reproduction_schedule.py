@@ -59,11 +59,15 @@ class Job:
   def folder(self) -> str:
     """Where its run directory is: another one if anything of it changes."""
     identity = json.dumps([self.run.task, self.run.file_arguments, self.flags])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    return f'{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}'
+
+  @property
+  def name(self) -> str:
+    """What tells it from the other jobs of a paper."""
     grid = self.run.grid_values()[self.value]
     values = [f'{name}={_text(value)}' for name, value in grid.items()]
     name = ','.join([*values, f'seed={self.seed}']).replace('/', '_')
-    return f'{self.experiment}/{self.run.name}/{name}-{digest}'
+    return f'{self.experiment}/{self.run.name}/{name}'
 
 
 def argument(name: str, value: Any) -> str:
