@@ -4,11 +4,14 @@ import asyncio
 import collections
 import csv
 import math
+import pathlib
 import resource
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_federated as tff
 
 from tff_pipelines.programs import files, metrics_log, run_directory
 
@@ -175,15 +178,36 @@ def test_leftovers_of_a_killed_process_are_removed(directory):
   assert log.history(0) == [{'round_num': 0, 'a': 1.0}]
 
 
-def test_tensorboard_has_the_rounds_too(directory):
-  release(metrics_log.MetricsLog(directory), r0={'a': 1.5}, r3={'a': 2.5})
-  (events,) = directory.tensorboard.iterdir()
-  released = [
-    (event.step, value.tag, float(tf.make_ndarray(value.tensor)))
+def summaries(folder: pathlib.Path) -> list[tuple[Any, ...]]:
+  """Step, name, value and plugin of all that a folder's event file has."""
+  (events,) = folder.iterdir()
+  return [
+    (
+      event.step,
+      value.tag,
+      tf.make_ndarray(value.tensor).tobytes(),
+      value.metadata.SerializeToString(),
+    )
     for event in tf.compat.v1.train.summary_iterator(str(events))
     for value in event.summary.value
   ]
-  assert released == [(0, 'a', 1.5), (3, 'a', 2.5)]
+
+
+def test_tensorboard_has_what_the_manager_of_tff_writes(directory, tmp_path):
+  rows: list[tuple[int, dict[str, Any]]] = [
+    (0, {'test/loss': np.float32(1.5), 'cohort/clients': 3, 'done': True}),
+    (3, {'test/loss': math.nan, 'bytes': np.int64(2**40), 'train/loss': 1 / 3}),
+  ]
+  log = metrics_log.MetricsLog(directory)
+  # Its files are named by the second, and are written when it is forgotten.
+  manager = tff.program.TensorBoardReleaseManager(tmp_path / 'of_tff')
+  for round_num, row in rows:
+    asyncio.run(log.release(row, round_num))
+    asyncio.run(manager.release(row, round_num))
+  del log, manager
+  written = summaries(directory.tensorboard)
+  assert len(written) == 6
+  assert sorted(written) == sorted(summaries(tmp_path / 'of_tff'))
 
 
 def test_full_disk_is_one_sentence_and_keeps_the_rows_before(directory):

@@ -567,7 +567,7 @@ def test_run_killed_in_every_round_ends_like_one_that_never_was(
   [
     # Bytes that a file may have: too few for the table, for TensorBoard's
     # events (about 1 kB a round), for a checkpoint (23 kB).
-    slow_cases.slow((300, 'metrics of round 3 at .*, found: .*metrics.csv')),
+    slow_cases.slow((300, r'metrics of round 3 at .*metrics\.csv, found: ')),
     slow_cases.slow((3000, 'metrics of round 3 at .*, found: .*tensorboard')),
     (12_000, 'checkpoint 4 at .*, found: .*round_4_temp'),
   ],
