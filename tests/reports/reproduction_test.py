@@ -132,7 +132,35 @@ def test_table_on_a_terminal_shows_what_was_missed_with_its_number():
   (missed,) = [line for line in text.splitlines() if 'MISSED' in line]
   assert missed.split()[:4] == ['C', '=', '1', '380']
   assert '> 480' in missed
-  assert 'FAILED' in text and 'Expected <bread>' in ' '.join(text.split())
+  assert 'FAILED' in text
+
+
+@pytest.mark.parametrize(
+  'kind, sign, numbers, expected',
+  [
+    ('percent', False, [0.9, 0.913], '90, 91.3 %'),
+    ('percent', True, [0.01, -0.01], '+1.00, \N{MINUS SIGN}1.00 points'),
+    ('bytes', False, [2.5e6, 3e6], '2.5, 3.0 MB'),
+    ('bytes', False, [2.5e6, 3e9], '2.5 MB, 3.0 GB'),
+    ('count', False, [87, math.inf], '87, > 87'),
+  ],
+)
+def test_numbers_of_seeds_have_their_unit_once(kind, sign, numbers, expected):
+  low = [min(n, 87) if kind == 'count' else n for n in numbers]
+  claim = {
+    **CLAIM, 'format': kind, 'sign': sign,
+    'numbers': list(zip(low, numbers, strict=True)),
+  }  # fmt: skip
+  assert reproduction_tables.cells(claim)[4] == expected
+
+
+def test_why_claims_failed_is_told_once():
+  other = {**FAILED, 'reason': 'Expected luck.'}
+  experiment = {'claims': [CLAIM, FAILED, other, MISSED, FAILED]}
+  assert reproduction_tables.failures(experiment) == [
+    'FAILED: Expected <bread>, found none.',
+    'FAILED: Expected luck.',
+  ]
 
 
 def test_summary_counts_what_was_asked():

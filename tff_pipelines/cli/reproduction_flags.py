@@ -158,6 +158,8 @@ class ReproductionFlags(flag_groups.FlagGroup):
         _write(place.folder, paper, done)
         console = rich.console.Console()
         console.print(reproduction_tables.claims(done[experiment.name]))
+        for sentence in reproduction_tables.failures(done[experiment.name]):
+          console.print(sentence, markup=False, highlight=False)
         console.print(
           reproduction_tables.effort(
             done[experiment.name], reproduction_run.machine()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 import html
 import math
+import re
 from typing import Any
 
 import rich.box
@@ -96,10 +97,20 @@ def cells(claim: Mapping[str, Any]) -> list[str]:
     claim['where'],
     number_text(None if paper is None else [paper, paper], kind, sign=sign),
     number_text(claim['median'], kind, sign=sign),
-    ', '.join(seeds) if len(seeds) > 1 else '',
+    _listed(seeds) if len(seeds) > 1 else '',
     bound_text(claim),
     _SHOWN[claim['verdict']],
   ]
+
+
+def _listed(numbers: Sequence[str]) -> str:
+  """Writes numbers one after the other, a unit that all have once."""
+  units = {re.sub(r'.*\d', '', number) for number in numbers}
+  if len(units) == 1:
+    (unit,) = units
+    numbers = [number.removesuffix(unit) for number in numbers]
+    return ', '.join(numbers) + unit
+  return ', '.join(numbers)
 
 
 def extent_text(claim: Mapping[str, Any]) -> str:
@@ -151,10 +162,14 @@ def claims(experiment: Mapping[str, Any]) -> rich.table.Table:
   for claim in experiment['claims']:
     row = [rich.text.Text(cells(claim)[index]) for index in used]
     row[-1].stylize(_STYLES.get(claim['verdict'], ''))
-    if claim['verdict'] == 'failed':
-      row[-1].append(f': {claim["reason"]}')
     table.add_row(*row)
   return table
+
+
+def failures(experiment: Mapping[str, Any]) -> list[str]:
+  """Says why claims have failed, each reason once."""
+  failed = [c for c in experiment['claims'] if c['verdict'] == 'failed']
+  return list(dict.fromkeys(f'FAILED: {claim["reason"]}' for claim in failed))
 
 
 def effort(experiment: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
@@ -199,20 +214,23 @@ def claims_html(experiment: Mapping[str, Any]) -> str:
   rows = []
   for claim in experiment['claims']:
     found = [html.escape(cell) for cell in cells(claim)]
+    # A number stays with its unit.
+    found = [re.sub(r'(?<=\d) (?=\S+$)', '&nbsp;', cell) for cell in found]
     color = _COLORS.get(claim['verdict'])
     if color:
       found[6] = f'<strong style="color: {color}">{found[6]}</strong>'
-    if claim['verdict'] == 'failed':
-      found[6] += f'<small>{html.escape(claim["reason"])}</small>'
     if claim['why']:
       found[5] += f'<small>{html.escape(claim["why"])}</small>'
     first, *others = (found[index] for index in used)
     shown = ''.join(f'<td>{cell}</td>' for cell in others)
     rows.append(f'<tr><th scope="row">{first}</th>{shown}</tr>')
+  failed = ''.join(
+    f'<p>{html.escape(sentence)}</p>\n' for sentence in failures(experiment)
+  )
   return (
     '<div class="scroll wrap"><table>\n'
     f'<thead><tr>{heads}</tr></thead>\n<tbody>\n{chr(10).join(rows)}\n'
-    '</tbody></table></div>'
+    f'</tbody></table></div>\n{failed}'
   )
 
 
