@@ -379,12 +379,19 @@ def test_local_noise_arrives(noise):
   )
 
 
-@pytest.mark.parametrize('noise', ['discrete_gaussian', 'skellam'])
-def test_distributed_noise_counts_on_the_tolerated_dropout(noise):
+@pytest.mark.parametrize(
+  'noise, secure_sum',
+  [
+    ('discrete_gaussian', 'masked'),
+    ('skellam', 'masked'),
+    ('skellam', 'insecure'),
+  ],
+)
+def test_distributed_noise_counts_on_the_tolerated_dropout(noise, secure_sum):
   found = system(
     '--aggregator=distributed_dp', '--epsilon=8', '--tolerated_dropout=0.25',
     '--tolerated_corrupted=0.1', '--bits_per_coordinate=18',
-    f'--distributed_noise={noise}',
+    f'--distributed_noise={noise}', f'--secure_sum={secure_sum}',
   )  # fmt: skip
   made = factory(found)
   assert isinstance(made, distributed_dp.DistributedDpFactory)
@@ -394,7 +401,8 @@ def test_distributed_noise_counts_on_the_tolerated_dropout(noise):
   given = terms(found)
   assert given.mechanism.num_colluding == 2
   assert given.tolerated_dropout == 0.25
-  assert not given.assumed
+  # Sums in the clear have the noise of masked ones, and protect nobody.
+  assert bool(given.assumed) == (secure_sum == 'insecure')
 
 
 def test_sums_in_the_clear_are_told():

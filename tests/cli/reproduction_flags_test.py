@@ -68,3 +68,13 @@ def test_list_shows_every_experiment_and_runs_nothing(group, capsys):
     assert paper.name in out
     for experiment in paper.experiments:
       assert experiment.name in out
+
+
+@pytest.mark.parametrize(
+  'workers, name, expected',
+  [(8, 'cnn', 2), (1, 'cnn', 1), (8, '2nn_table1', 8)],
+)
+def test_no_more_workers_than_jobs(group, workers, name, expected):
+  chosen = parse(group, '--paper=mcmahan2017', f'--workers={workers}')
+  experiment = reproduction_paper.read(PAPERS / 'mcmahan2017').experiment(name)
+  assert chosen.num_workers(experiment) == expected

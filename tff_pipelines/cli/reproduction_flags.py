@@ -116,6 +116,13 @@ class ReproductionFlags(flag_groups.FlagGroup):
       chosen.append((paper, experiments or list(paper.experiments)))
     return chosen
 
+  def num_workers(self, experiment: reproduction_paper.Experiment) -> int:
+    """Returns how many jobs of an experiment run at a time.
+
+    No more than it has: the fewer they are, the more cores has each.
+    """
+    return min(self._num_workers(), experiment.num_jobs)
+
   def _num_workers(self) -> int:
     return self._workers.value or os.cpu_count() or 1
 
@@ -136,26 +143,27 @@ class ReproductionFlags(flag_groups.FlagGroup):
     root = root.expanduser().absolute()
     failed = False
     for paper, experiments in chosen:
-      place = reproduction_run.Place(
-        root / paper.name, data, self._num_workers()
-      )
-      with files.saving('a reproduction', place.folder):
-        place.folder.mkdir(parents=True, exist_ok=True)
-      record = reproduction_page.read_record(place.folder) or {}
+      folder = root / paper.name
+      with files.saving('a reproduction', folder):
+        folder.mkdir(parents=True, exist_ok=True)
+      record = reproduction_page.read_record(folder) or {}
       done = {each['name']: each for each in record.get('experiments', [])}
       for experiment in experiments:
         print(f'{paper.name}, {experiment.name}: {experiment.title}')
+        place = reproduction_run.Place(
+          folder, data, self.num_workers(experiment)
+        )
         one = reproduction_run.ExperimentRun(experiment, place)
         started = time.monotonic()
         with reproduction_workers.Workers(
-          place.workers, place.folder / 'workers.log'
-        ) as workers:
-          ran = one.run(workers)
+          place.workers, folder / 'workers.log'
+        ) as processes:
+          ran = one.run(processes)
         seconds = time.monotonic() - started if ran else 0.0
         before = done.get(experiment.name, {}).get('seconds', 0.0)
         done[experiment.name] = one.record(before + seconds)
         failed |= one.failed
-        _write(place.folder, paper, done)
+        _write(folder, paper, done)
         console = rich.console.Console()
         console.print(reproduction_tables.claims(done[experiment.name]))
         for sentence in reproduction_tables.failures(done[experiment.name]):
@@ -166,8 +174,8 @@ class ReproductionFlags(flag_groups.FlagGroup):
           ),
           style='dim',
         )
-      with files.saving('the report', place.folder):
-        print(f'report: {reproduction_page.write(place.folder)}')
+      with files.saving('the report', folder):
+        print(f'report: {reproduction_page.write(folder)}')
     return failed
 
   def _try(self, chosen: _Chosen) -> bool:
@@ -191,11 +199,7 @@ def _listed(chosen: _Chosen) -> list[list[str]]:
       paper.name,
       experiment.name,
       experiment.title,
-      str(
-        sum(
-          len(run.grid_values()) + len(run.seeds) - 1 for run in experiment.runs
-        )
-      ),
+      str(experiment.num_jobs),
       f'{experiment.minutes:g}',
     ]
     for paper, experiments in chosen

@@ -57,7 +57,9 @@ class SecAggFlags(flag_groups.FlagGroup):
     Args:
       graph: The name of the flag of the graph.
       malicious: That of the variant against a malicious server.
-      only_with: Another flag and its values with which these have an effect.
+      only_with: Another flag and its values with which those of the protocol
+        have an effect. How many may drop out or collude also tells how much
+        noise a client adds to a sum, however it is computed.
     """
     self._dropout = self.define(
       'dropout',
@@ -77,14 +79,14 @@ class SecAggFlags(flag_groups.FlagGroup):
     self._tolerated_dropout = self.define(
       'tolerated_dropout',
       0.3,
-      'share of the clients that may drop out before a session fails',
-      only_with=only_with,
+      'share of the clients that may drop out before a session fails; noise in '
+      'shares is enough without theirs',
     )
     self._tolerated_corrupted = self.define(
       'tolerated_corrupted',
       0.0,
-      'share of the clients that may collude with the server',
-      only_with=only_with,
+      'share of the clients that may collude with the server; noise in shares '
+      'is enough without theirs',
     )
     self._malicious = self.define(
       malicious,

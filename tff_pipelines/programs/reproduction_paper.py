@@ -296,6 +296,11 @@ class Experiment:
   claims: tuple[Claim, ...]
   figures: tuple[Figure, ...]
 
+  @property
+  def num_jobs(self) -> int:
+    """Runs of a task: every grid with one seed, its best with the others."""
+    return sum(len(r.grid_values()) + len(r.seeds) - 1 for r in self.runs)
+
   def run(self, name: str) -> Run:
     """Returns the run of that name."""
     return next(run for run in self.runs if run.name == name)
