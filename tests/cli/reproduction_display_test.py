@@ -63,13 +63,14 @@ def test_terminal_has_lines_that_change(capsys, monkeypatch, tmp_path):
   monkeypatch.setenv('TERM', 'xterm')
   monkeypatch.setenv('COLUMNS', '100')
   log = tmp_path / 'job.log'
-  log.write_text('[bold]round 2/9')
+  log.write_text('[bold]round 2/9' + ' and more' * 20)
   with reproduction_display.Display() as display:
     display.update({'e1': log})
     # Into a file that is no terminal goes what belongs there, and no more.
     print('[1/2] e5: finished')
   assert capsys.readouterr().out == '[1/2] e5: finished\n'
-  # A log's brackets are no markup.
+  # A log's brackets are no markup, and a line remains a line.
   assert 'e1: [bold]round 2/9' in terminal.getvalue()
+  assert 'mor\N{HORIZONTAL ELLIPSIS}' in terminal.getvalue()
   # In the end the lines are gone.
   assert terminal.getvalue().endswith('\x1b[1A\x1b[2K')

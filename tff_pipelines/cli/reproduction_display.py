@@ -60,7 +60,9 @@ class Display(contextlib.AbstractContextManager['Display']):
     }
     if self._live is not None:
       self._live.update(
-        rich.text.Text('\n'.join(lines.values()), 'dim', overflow='ellipsis')
+        rich.text.Text(
+          '\n'.join(lines.values()), 'dim', no_wrap=True, overflow='ellipsis'
+        )
       )
       return
     for name, line in lines.items():
