@@ -67,16 +67,9 @@ def test_a_failed_round_is_tried_again_with_a_new_cohort(process):
     return _data(5 + attempt)
 
   # Found by trying: with this seed the first two attempts fail.
-  for seed in range(100):
-    asked.clear()
-    try:
-      outcome = _run(
-        process, cohort, retries=2, dropout_rates={'mask': 0.5}, seed=seed
-      )
-    except rounds.RoundFailedError:
-      continue
-    if len(asked) == 3:
-      break
+  outcome = _run(
+    process, cohort, retries=2, dropout_rates={'mask': 0.5}, seed=1
+  )
   assert asked == [0, 1, 2]
   assert outcome.metrics['secure_sum/failed_attempts'] == 2
   assert outcome.failed_attempts == 2
