@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import signal
+import time
 
 import pytest
 
@@ -49,6 +50,17 @@ def real_data_dir() -> pathlib.Path:
   if not given:
     pytest.skip(f'needs real data: set {DATA_VARIABLE} to its folder')
   return pathlib.Path(given)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """A clock that stands still until a test moves it."""
+
+  class Clock:
+    now = 100.0
+
+  monkeypatch.setattr(time, 'monotonic', lambda: Clock.now)
+  return Clock
 
 
 @pytest.fixture(scope='module')

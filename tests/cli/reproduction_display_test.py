@@ -1,28 +1,9 @@
 """What running jobs are doing: lines that change, or a line a minute."""
 
-import io
-import sys
-import time
-
 import pytest
 
+from tests import terminals
 from tff_pipelines.cli import reproduction_display
-
-
-@pytest.fixture
-def clock(monkeypatch):
-  """A clock that stands still until a test moves it."""
-
-  class Clock:
-    now = 100.0
-
-  monkeypatch.setattr(time, 'monotonic', lambda: Clock.now)
-  return Clock
-
-
-class Terminal(io.StringIO):
-  def isatty(self) -> bool:
-    return True
 
 
 def test_last_line_of_each_job_once_a_minute(capsys, clock, tmp_path):
@@ -57,11 +38,7 @@ def test_last_line_of_a_log_of_any_size(capsys, clock, tmp_path, size):
 
 
 def test_terminal_has_lines_that_change(capsys, monkeypatch, tmp_path):
-  terminal = Terminal()
-  # In the test itself: between fixtures and test pytest sets stderr again.
-  monkeypatch.setattr(sys, 'stderr', terminal)
-  monkeypatch.setenv('TERM', 'xterm')
-  monkeypatch.setenv('COLUMNS', '100')
+  terminal = terminals.use(monkeypatch)
   log = tmp_path / 'job.log'
   log.write_text('[bold]round 2/9' + ' and more' * 20)
   with reproduction_display.Display() as display:

@@ -1,38 +1,10 @@
 """The progress display: plain lines in a log, one line on a terminal."""
 
-import io
-import sys
-import time
-
 import numpy as np
 import pytest
 
+from tests import terminals
 from tff_pipelines.programs import progress
-
-
-@pytest.fixture
-def clock(monkeypatch):
-  """A clock that stands still until a test moves it."""
-
-  class Clock:
-    now = 100.0
-
-  monkeypatch.setattr(time, 'monotonic', lambda: Clock.now)
-  return Clock
-
-
-class Terminal(io.StringIO):
-  def isatty(self) -> bool:
-    return True
-
-
-def use_terminal(monkeypatch) -> io.StringIO:
-  # In the test itself: between fixtures and test pytest sets stderr again.
-  terminal = Terminal()
-  monkeypatch.setattr(sys, 'stderr', terminal)
-  monkeypatch.setenv('TERM', 'xterm')
-  monkeypatch.setenv('COLUMNS', '100')
-  return terminal
 
 
 def test_line_for_each_step_that_has_metrics(capsys, clock):
@@ -76,7 +48,7 @@ def test_work_that_begins_says_nothing_before_its_first_line(capsys):
 
 
 def test_terminal_has_a_bar_on_standard_error_and_no_lines(capsys, monkeypatch):
-  terminal = use_terminal(monkeypatch)
+  terminal = terminals.use(monkeypatch)
   with progress.Progress('federated', 8, done=2) as display:
     display.update(3, {'test accuracy': 0.625})
   shown = terminal.getvalue()
@@ -86,7 +58,7 @@ def test_terminal_has_a_bar_on_standard_error_and_no_lines(capsys, monkeypatch):
 
 
 def test_bar_gives_the_cursor_back_when_the_work_fails(monkeypatch):
-  terminal = use_terminal(monkeypatch)
+  terminal = terminals.use(monkeypatch)
   with (
     pytest.raises(KeyError),
     progress.Progress('federated', 8) as display,
@@ -108,7 +80,7 @@ def test_numbers_aside_are_shown_but_are_not_worth_a_line(capsys, clock):
 
 
 def test_terminal_shows_numbers_aside_at_once(monkeypatch):
-  terminal = use_terminal(monkeypatch)
+  terminal = terminals.use(monkeypatch)
   with progress.Progress('federated', 2) as display:
     display.update(1, {}, {'epsilon': 0.625})
   assert 'epsilon 0.625' in terminal.getvalue()
