@@ -167,6 +167,29 @@ def test_choice_can_be_of_another_group():
     dessert.check()
 
 
+@pytest.mark.parametrize('has_dessert', [False, True])
+def test_a_second_choice_is_enough_where_the_task_has_it(has_dessert):
+  meal = flag_groups.FlagGroup('The meal')
+  meal.define('dish', 'soup', 'what to eat', choices=('soup', 'fish'))
+  meal.define(
+    'fork', 'big', 'its size', only_with=('dish', ('fish',)),
+    or_with=('dessert', ('cake', 'pie')),
+  )  # fmt: skip
+  if has_dessert:
+    meal.define('dessert', ['ice'], 'what comes last')
+    parse('--fork=small', '--dessert=ice,pie')
+    meal.check()
+    parse('--dessert=ice')
+  else:
+    parse('--fork=small')
+  with pytest.raises(
+    flag_groups.FlagError, match=r'^Expected --dish=fish where --fork is given'
+  ):
+    meal.check()
+  (_, line) = meal.help_lines()[1]
+  assert line == 'its size (with --dish=fish or --dessert=cake|pie)'
+
+
 def test_configuration_leaves_out_what_does_not_identify_a_run():
   meal = group()
   parse('--note=quick')

@@ -27,7 +27,7 @@ def test_last_line_of_each_job_once_a_minute(capsys, clock, tmp_path):
     assert capsys.readouterr().out == 'e5: central: epoch 1/2\n'
 
 
-@pytest.mark.parametrize('size', [0, 3, 4095, 4096, 10_000])
+@pytest.mark.parametrize('size', [0, 3, 4096, 65_535, 65_536, 100_000])
 def test_last_line_of_a_log_of_any_size(capsys, clock, tmp_path, size):
   log = tmp_path / 'job.log'
   log.write_bytes(b'\xff' * size + b'\n\xe2\x80\xa6 the end\n \n')

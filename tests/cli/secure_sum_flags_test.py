@@ -69,9 +69,16 @@ def test_a_wrong_dropout_is_told(given, found):
     parsed(f'--dropout={given}').get(seed=0)
 
 
-def test_dropouts_of_insecure_sums_are_refused():
+@pytest.mark.parametrize(
+  'given',
+  [
+    '--dropout=mask:0.1', '--tolerated_dropout=0.1',
+    '--tolerated_corrupted=0.1',
+  ],
+)  # fmt: skip
+def test_dropouts_of_insecure_sums_are_refused(given):
   with pytest.raises(flag_groups.FlagError, match='--secure_sum'):
-    parsed('--secure_sum=insecure', '--dropout=mask:0.1')
+    parsed('--secure_sum=insecure', given)
 
 
 def test_the_protocol_is_masked():

@@ -22,6 +22,7 @@ class FlagError(errors.PipelineError):
 class _Declared:
   holder: flags.FlagHolder
   only_with: tuple[str, tuple[Any, ...]] | None
+  or_with: tuple[str, tuple[Any, ...]] | None
   identifies_run: bool
 
 
@@ -45,6 +46,7 @@ class FlagGroup:
     *,
     choices: Sequence[str] | None = None,
     only_with: tuple[str, tuple[Any, ...]] | None = None,
+    or_with: tuple[str, tuple[Any, ...]] | None = None,
     identifies_run: bool = True,
     kind: type | None = None,
   ) -> flags.FlagHolder:
@@ -59,6 +61,8 @@ class FlagGroup:
       only_with: Another flag's name and its values with which this flag has an
         effect (of a list, any one of them); given on the command line with any
         other, it is refused.
+      or_with: Such a pair too, which is enough where the first does not hold;
+        its flag may be of a group that a task does not have.
       identifies_run: Whether two runs that differ in it are different runs.
       kind: The type, where the default does not tell it.
     """
@@ -74,7 +78,7 @@ class FlagGroup:
         list: flags.DEFINE_list,
       }[kind]
       holder = define(name, default, help_text)
-    self._declared.append(_Declared(holder, only_with, identifies_run))
+    self._declared.append(_Declared(holder, only_with, or_with, identifies_run))
     return holder
 
   def check(self) -> None:
@@ -101,17 +105,14 @@ class FlagGroup:
     """Flags without effect: which they need, its right values, its value."""
     by_name = {declared.holder.name: declared for declared in self._declared}
     for given in self._declared:
-      if not given.holder.present:
+      if not given.holder.present or _holds(given.or_with):
         continue
       # The flag it depends on can depend on another in turn.
       needed = given.only_with
       while needed is not None:
         other, values = needed
-        found = flags.FLAGS[other].value
-        # Of a list, one element that it has an effect with is enough.
-        chosen = found if isinstance(found, list) else [found]
-        if not any(one in values for one in chosen):
-          yield given.holder.name, other, values, chosen
+        if not _holds(needed):
+          yield given.holder.name, other, values, _chosen(other)
           break
         needed = by_name[other].only_with if other in by_name else None
 
@@ -138,12 +139,30 @@ class FlagGroup:
       text = flag.help or ''
       if declared.only_with is not None:
         other, values = declared.only_with
-        text += f' (with --{other}={"|".join(map(str, values))})'
+        text += f' (with --{other}={"|".join(map(str, values))}'
+        if declared.or_with is not None:
+          other, values = declared.or_with
+          text += f' or --{other}={"|".join(map(str, values))}'
+        text += ')'
       shown = f'--{declared.holder.name}'
       if value is not None:
         shown += '=' + value.strip("'")
       lines.append((shown, ' '.join(text.split())))
     return lines
+
+
+def _chosen(name: str) -> list[Any]:
+  """The values that a flag has, one unless it is a list."""
+  found = flags.FLAGS[name].value
+  return found if isinstance(found, list) else [found]
+
+
+def _holds(needed: tuple[str, tuple[Any, ...]] | None) -> bool:
+  """Whether a flag has one of some values; of a list, one element is enough."""
+  if needed is None or needed[0] not in flags.FLAGS:
+    return False
+  name, values = needed
+  return any(one in values for one in _chosen(name))
 
 
 def whole_numbers(flag: flags.FlagHolder, example: str) -> tuple[int, ...]:

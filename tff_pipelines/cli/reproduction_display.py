@@ -12,7 +12,8 @@ import rich.live
 import rich.text
 
 _LINE_EVERY_SECONDS = 60.0
-_TAIL_BYTES = 4096
+# Of a log: far more than a line has.
+_TAIL_BYTES = 1 << 16
 
 
 class Display(contextlib.AbstractContextManager['Display']):
@@ -55,7 +56,7 @@ class Display(contextlib.AbstractContextManager['Display']):
       return
     self._last_lines = now
     lines = {
-      name: f'{name}: {_last_line(log) or "starts"}'
+      name: f'{name}: {last_line(log) or "starts"}'
       for name, log in running.items()
     }
     if self._live is not None:
@@ -71,7 +72,7 @@ class Display(contextlib.AbstractContextManager['Display']):
         print(line, flush=True)
 
 
-def _last_line(log: pathlib.Path) -> str:
+def last_line(log: pathlib.Path) -> str:
   """Returns the last line of a file that is not empty; '' without any."""
   try:
     with open(log, 'rb') as file:

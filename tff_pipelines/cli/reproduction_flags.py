@@ -121,9 +121,9 @@ class ReproductionFlags(flag_groups.FlagGroup):
 
     No more than it has: the fewer they are, the more cores has each.
     """
-    return min(self._num_workers(), experiment.num_jobs)
+    return min(self._most_workers(), experiment.num_jobs)
 
-  def _num_workers(self) -> int:
+  def _most_workers(self) -> int:
     return self._workers.value or os.cpu_count() or 1
 
   def _data(self) -> str | None:
@@ -184,7 +184,7 @@ class ReproductionFlags(flag_groups.FlagGroup):
     with (
       tempfile.TemporaryDirectory(prefix='reproduce-smoke-') as folder,
       reproduction_workers.Workers(
-        self._num_workers(), pathlib.Path(folder) / 'workers.log'
+        self._most_workers(), pathlib.Path(folder) / 'workers.log'
       ) as workers,
     ):
       for name, reason in _smoke(chosen, pathlib.Path(folder), workers):

@@ -409,11 +409,8 @@ def reason(
   log: pathlib.Path | None, code: int, *, with_path: bool = True
 ) -> str:
   """Returns the last words of a job that failed, and where its log is."""
-  lines: list[str] = []
-  if log is not None and log.exists():
-    lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
-  words = [line.strip() for line in lines if line.strip()]
-  last = words[-1].removeprefix('Error: ')[:300] if words else ''
+  last = '' if log is None else reproduction_display.last_line(log)
+  last = last.removeprefix('Error: ')[:300]
   if code < 0:
     last = f'killed by signal {-code}'
   last = last or f'exit code {code}'

@@ -51,15 +51,17 @@ class SecAggFlags(flag_groups.FlagGroup):
     graph: str = 'graph',
     malicious: str = 'malicious',
     only_with: tuple[str, tuple[Any, ...]] | None = None,
+    noise_with: tuple[str, tuple[Any, ...]] | None = None,
   ) -> None:
     """Declares the flags.
 
     Args:
       graph: The name of the flag of the graph.
       malicious: That of the variant against a malicious server.
-      only_with: Another flag and its values with which those of the protocol
-        have an effect. How many may drop out or collude also tells how much
-        noise a client adds to a sum, however it is computed.
+      only_with: Another flag and its values with which these have an effect.
+      noise_with: Such a pair with which clients add noise to a sum: how much of
+        it they add depends on who may drop out or collude, however the sum is
+        computed.
     """
     self._dropout = self.define(
       'dropout',
@@ -81,12 +83,16 @@ class SecAggFlags(flag_groups.FlagGroup):
       0.3,
       'share of the clients that may drop out before a session fails; noise in '
       'shares is enough without theirs',
+      only_with=only_with,
+      or_with=noise_with,
     )
     self._tolerated_corrupted = self.define(
       'tolerated_corrupted',
       0.0,
       'share of the clients that may collude with the server; noise in shares '
       'is enough without theirs',
+      only_with=only_with,
+      or_with=noise_with,
     )
     self._malicious = self.define(
       malicious,

@@ -20,6 +20,7 @@ class SecureSumFlags(secagg_flags.SecAggFlags):
       graph='secagg_graph',
       malicious='malicious_server',
       only_with=('secure_sum', ('masked',)),
+      noise_with=('aggregator', ('distributed_dp',)),
     )
 
   @property
